@@ -1,0 +1,3 @@
+"""dbfirewall: a PostgreSQL firewall for AI agents."""
+
+__version__ = "0.1.0"

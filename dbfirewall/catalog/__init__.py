@@ -1,0 +1,1 @@
+"""A snapshot of a server's names: relations, columns, functions, operators, casts."""

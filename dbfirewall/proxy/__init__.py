@@ -1,0 +1,1 @@
+"""Sockets, TLS, sessions, upstream: the only place that owns connections."""

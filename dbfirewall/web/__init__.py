@@ -1,0 +1,1 @@
+"""The admin listener: metrics, health; later the approvers' console and API."""
