@@ -1,7 +1,7 @@
 """Postgres in a container, by testcontainers.
 
 `DBFIREWALL_TEST_IMAGE` names the image (default `postgres:18`). `DBFIREWALL_TEST_NETWORK=host` puts it on the
-host's own network: for engines without a bridge, such as the one that scripts/offline-docker starts.
+host's own network: for engines without a bridge, such as the one that .ci/run starts.
 """
 
 from __future__ import annotations
