@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+VARIADIC_ARGS = 10_000
+"""`Function.max_args` of a VARIADIC function: more than a statement can pass."""
+
 
 @dataclass(frozen=True, slots=True)
 class Function:
     """One row of pg_proc. `volatility`: i, s or v. `kind`: f, p (procedure), a (aggregate), w (window).
 
-    `min_args`..`max_args`: accepted argument counts (max_args is 10_000 for VARIADIC).
+    `min_args`..`max_args`: accepted argument counts (max_args is VARIADIC_ARGS for VARIADIC).
     `trusted`: a C or internal function that an extension owns (or pg_catalog's own).
     `takes_row`: whether its first argument can be a composite value (record, anyelement, "any", a row type):
         then `t.f` may call it.
@@ -53,8 +56,8 @@ class Catalog:
 
     `functions`: by unqualified name, every overload in every schema.
     `operators`: user-defined operators by symbol: ((operator schema, function), …).
-    `casts`: by target type's unqualified name: functions that a cast to that user type, or a user cast, may run
-        (cast functions, input functions, functions in domain constraints).
+    `casts`: by target type's unqualified name: functions that a cast to that user type, or a user cast, may
+        run (cast functions, input functions, functions in domain constraints).
     `version`: counts snapshots; 0 offline. `server_version`: e.g. 180006, 0 offline.
     `complete`: True for a live snapshot: a name that is not here does not exist.
     """
