@@ -1,0 +1,132 @@
+"""Sets everything up, plays the agent's session, shows the audit trail, and leaves the firewall running.
+
+`DEMO_EXIT=1` ends it after the session. Exit code 0 only if every step came out as it must.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+
+from demo.screen import DIM, GREEN, RED, heading, paint, say, show
+from demo.steps import STEPS, perform
+from tests.support.embedded import EmbeddedPostgres
+from tests.support.firewall import ROOT, Firewall
+from tests.support.ports import preferred_port
+from tests.support.scram import verifier
+
+HERE = Path(__file__).parent
+FOLDER = ROOT / ".demo"
+AGENT = "support-bot"
+
+
+def main() -> int:
+    """The whole demo; the process's exit code."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    say(paint("Starting PostgreSQL (embedded) and the firewall …", DIM))
+    with EmbeddedPostgres(password=secrets.token_urlsafe(12)) as server:
+        login_password, agent_password = secrets.token_urlsafe(18), secrets.token_urlsafe(18)
+        create_shop(server, login_password)
+        firewall = Firewall(
+            complete_rules(server, agent_password),
+            FOLDER,
+            environment={"SHOP_SUPPORT_PASSWORD": login_password},
+            port=preferred_port(6432),
+            admin_port=preferred_port(8432),
+        )
+        with firewall:
+            dsn = firewall.dsn(AGENT, agent_password, "shop")
+            failures = play(dsn)
+            failures += survived(server)
+            show_audit(firewall)
+            if failures:
+                say(paint(f"\n{failures} of the steps did not come out as they must", RED))
+            elif "DEMO_EXIT" not in os.environ:
+                leave_up(firewall, dsn)
+    return 1 if failures else 0
+
+
+def create_shop(server: EmbeddedPostgres, login_password: str) -> None:
+    """The database `shop`, its data, and the firewall's login `shop_support`."""
+    admin = f"host={server.host} port={server.port} user={server.superuser} password={server.password}"
+    with psycopg.connect(admin + " dbname=postgres", autocommit=True) as connection:
+        connection.execute("CREATE DATABASE shop")
+        connection.execute(f"CREATE ROLE shop_support LOGIN PASSWORD '{verifier(login_password)}'".encode())
+    with psycopg.connect(admin + " dbname=shop", autocommit=True) as connection:
+        connection.execute((HERE / "shop.sql").read_bytes())
+
+
+def complete_rules(server: EmbeddedPostgres, agent_password: str) -> str:
+    """demo/rules.yaml, with this run's server and the agent's credential."""
+    return f"""{(HERE / "rules.yaml").read_text()}
+agents:
+  {AGENT}: {{role: support, database: shop, password: "{verifier(agent_password)}"}}
+databases:
+  shop:
+    dsn: postgresql://{server.host}:{server.port}/shop?sslmode=disable
+    logins:
+      support: {{user: shop_support, password: {{env: SHOP_SUPPORT_PASSWORD}}}}
+"""
+
+
+def play(dsn: str) -> int:
+    """The agent's session; how many steps came out otherwise than they must."""
+    heading(f"{AGENT} connects to {dsn.split('@')[1]} and works")
+    failures = 0
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        for number, step in enumerate(STEPS, 1):
+            outcome = perform(connection, step)
+            show(number, step, outcome)
+            if outcome.sqlstate != step.sqlstate:
+                failures += 1
+                say(paint(f"   expected {step.sqlstate or 'success'}", RED))
+    return failures
+
+
+def survived(server: EmbeddedPostgres) -> int:
+    """Ask the server itself, past the firewall, whether everything is still there; 0 if it is."""
+    admin = f"host={server.host} port={server.port} user={server.superuser} password={server.password}"
+    with psycopg.connect(admin + " dbname=shop") as connection:
+        row = connection.execute(
+            "SELECT count(*), count(*) FILTER (WHERE status = 'returned') FROM orders"
+        ).fetchone()
+    intact = row is not None and row[0] == 1500 and row[1] < 100
+    say(
+        f"\n   {paint('checked', GREEN if intact else RED)}  straight on the server: all 1500 orders are there"
+    )
+    return 0 if intact else 1
+
+
+def show_audit(firewall: Firewall) -> None:
+    """The trail of the session, as `dbfirewall audit tail` prints it."""
+    heading("The audit trail (dbfirewall audit tail)")
+    firewall.audit_until(lambda records: len(records) >= 2 * len(STEPS))
+    command = [sys.executable, "-m", "dbfirewall", "audit", "tail"]
+    subprocess.run(command, cwd=ROOT, env=firewall.environment, check=True)
+
+
+def leave_up(firewall: Firewall, dsn: str) -> None:
+    """Say how to try it, and wait for Ctrl-C or for the firewall's end."""
+    heading("It is still running. Try it yourself:")
+    say(f"   psql '{dsn}'")
+    say(f"   rules    {firewall.rules.relative_to(ROOT)}")
+    say(f"   metrics  {firewall.admin_url}/metrics")
+    say(paint("   Ctrl-C ends it.", DIM))
+    try:
+        if firewall.process is not None:
+            firewall.process.wait()
+            say(firewall.errors())
+    except KeyboardInterrupt:
+        say()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
