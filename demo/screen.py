@@ -43,8 +43,8 @@ def show(number: int, step: Step, outcome: Outcome) -> None:
 
 
 def table(outcome: Outcome) -> None:
-    """The rows, in columns; nothing for a statement without any."""
-    lines = [outcome.columns, *[tuple(str(value) for value in row) for row in outcome.rows]]
+    """The first rows, in columns; nothing for a statement without any."""
+    lines = [outcome.columns, *[tuple(str(value) for value in row) for row in outcome.rows[:5]]]
     if not outcome.columns:
         return
     widths = [max(len(line[at]) for line in lines) for at in range(len(outcome.columns))]

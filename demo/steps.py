@@ -20,7 +20,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the agent got: `rows` (with `columns`) and a command tag, or the refusal's parts."""
+    """What the agent got: `rows` (with `columns`) and a command tag, or the refusal's parts.
+
+    `by_firewall`: its DETAIL is the firewall's, so that the server's own refusals do not pass for ours.
+    """
 
     tag: str = ""
     columns: tuple[str, ...] = ()
@@ -28,6 +31,7 @@ class Outcome:
     sqlstate: str = ""
     message: str = ""
     hint: str = ""
+    by_firewall: bool = False
 
 
 STEPS = (
@@ -66,7 +70,10 @@ def perform(connection: Connection, step: Step) -> Outcome:
     except psycopg.Error as error:
         told = error.diag
         message = told.message_primary or str(error)
-        return Outcome(sqlstate=told.sqlstate or "?", message=message, hint=told.message_hint or "")
+        ours = (told.message_detail or "").startswith('{"decision"')
+        return Outcome(
+            sqlstate=told.sqlstate or "?", message=message, hint=told.message_hint or "", by_firewall=ours
+        )
     tag = cursor.statusmessage or ""
     if cursor.description is None:
         return Outcome(tag=tag)
