@@ -79,16 +79,6 @@ def encode_cancel_request(msg: CancelRequest) -> bytes:
     return _packet(body.uint32(m.CANCEL_REQUEST_CODE) + body.uint32(msg.pid) + msg.key)
 
 
-def encode_ssl_request() -> bytes:
-    """The whole packet."""
-    return m.SSL_REQUEST_MESSAGE
-
-
-def encode_gssenc_request() -> bytes:
-    """The whole packet."""
-    return m.GSSENC_REQUEST_MESSAGE
-
-
 def encode_startup_packet(packet: StartupPacket) -> bytes:
     """The whole packet, whichever it is."""
     if isinstance(packet, StartupMessage):
