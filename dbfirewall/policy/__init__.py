@@ -1,1 +1,1 @@
-"""Rules (YAML → models) and the decision (facts → allow, deny or gate). Pure, no IO but reading rules files."""
+"""Rules (YAML → models) and the decision (facts → allow, deny or gate). Reads files, does no other IO."""

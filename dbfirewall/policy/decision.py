@@ -1,0 +1,262 @@
+"""Facts → decision. Pure and deterministic, and independent of the order in which rules are written.
+
+Every effect of every statement must be covered by an `allow` or a `gate`; any matching `deny` wins over
+`gate`, `gate` over `allow`; nothing matching is a deny. The strictest effect decides the statement, the
+strictest statement the message. In this order, per effect:
+
+1. what is not understood is refused (0A000), unless a rule names `unknown`;
+2. above the ceiling of a read-only role: refused (25006), whatever the rules say;
+3. walls of the session (`session.wall`): refused, whatever the rules say;
+4. a `deny` that could match: denied. Where a name is not fully known, it could be anything;
+5. a `gate` that could match something covered, or surely covers: gated;
+6. an `allow` that surely covers, or a built-in permission (`session.free`): allowed;
+7. else: denied.
+
+Where several rules fit, the one whose label sorts first is reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from dbfirewall.catalog.types import Catalog
+from dbfirewall.errors import SqlState
+from dbfirewall.policy import hints, session
+from dbfirewall.policy.matching import Outcome, Verdict, columns_of, judge, rules_for
+from dbfirewall.policy.models import Role
+from dbfirewall.sql.facts import Analysis, Effect, Refusal, Statement
+
+Retry = Literal["never", "after-rewrite", "after-approval", "later"]
+
+DEFAULT_DENY = "default-deny"
+READ_ONLY = "read-only"
+NOT_UNDERSTOOD = "not-understood"
+BUILT_IN = "built-in"
+
+_STRICTNESS: Mapping[str, int] = {"allow": 0, "gate": 1, "deny": 2}
+_REWRITE: Retry = "after-rewrite"
+
+
+@dataclass(frozen=True, slots=True)
+class EffectDecision:
+    """What becomes of one effect, and why. `sqlstate` is empty for an allow."""
+
+    effect: Effect
+    outcome: Outcome
+    rule: str
+    reason: str = ""
+    sqlstate: str = ""
+    hint: str = ""
+    retry: Retry = "never"
+    approvers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StatementDecision:
+    """What becomes of one statement: the strictest of its effects. `kind`: as in `facts.Statement`."""
+
+    kind: str
+    outcome: Outcome
+    effects: tuple[EffectDecision, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What becomes of a message. `effect`: the one that decided; None where there is none.
+
+    `rule`: the label of the deciding rule, or `default-deny`, `read-only`, `not-understood`, `built-in`.
+    `approvers`: the groups that may approve a gate; empty: any approver.
+    """
+
+    outcome: Outcome
+    sqlstate: str = ""
+    rule: str = ""
+    reason: str = ""
+    hint: str = ""
+    retry: Retry = "never"
+    effect: Effect | None = None
+    statements: tuple[StatementDecision, ...] = ()
+    approvers: tuple[str, ...] = ()
+
+    @classmethod
+    def allowed(cls, rule: str, reason: str = "") -> Decision:
+        """An allow that no effect decided."""
+        return cls("allow", rule=rule, reason=reason)
+
+
+def _nothing_prepared(_name: str) -> Decision | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a session contributes to decisions.
+
+    `application_name`: as given at startup. `protocol_prepared`: whether it prepared statements by Parse.
+    `executable`: the decision on what EXECUTE of a folded name would run, None where the name is not known.
+    `catalog`: for hints alone.
+    """
+
+    application_name: str = ""
+    protocol_prepared: bool = False
+    executable: Callable[[str], Decision | None] = field(default=_nothing_prepared)
+    catalog: Catalog | None = None
+
+
+OFFLINE = Context()
+
+
+def decide(analysis: Analysis, role: Role, context: Context = OFFLINE) -> Decision:
+    """The decision of `role`'s rules on one message."""
+    if analysis.refusal is not None:
+        return _refused(analysis.refusal)
+    prepared: set[str] = set()
+    statements = []
+    for statement in analysis.statements:
+        statements.append(_statement(statement, role, context, frozenset(prepared)))
+        if statement.prepares is not None:
+            prepared.add(statement.prepares)
+    effects = [effect for statement in statements for effect in statement.effects]
+    if not effects:
+        return replace(Decision.allowed(BUILT_IN, "It touches nothing."), statements=tuple(statements))
+    worst = _strictest(effects)
+    return Decision(
+        worst.outcome,
+        worst.sqlstate,
+        worst.rule,
+        worst.reason,
+        worst.hint,
+        worst.retry,
+        worst.effect,
+        tuple(statements),
+        worst.approvers,
+    )
+
+
+def _refused(refusal: Refusal) -> Decision:
+    sqlstate = SqlState.SYNTAX if refusal.syntax else SqlState.NOT_UNDERSTOOD
+    return Decision("deny", sqlstate, NOT_UNDERSTOOD, refusal.reason, hints.rephrase(refusal.code), _REWRITE)
+
+
+def _statement(
+    statement: Statement, role: Role, context: Context, prepared: frozenset[str]
+) -> StatementDecision:
+    effects = tuple(_effect(effect, role, context, prepared) for effect in statement.effects)
+    outcome: Outcome = _strictest(effects).outcome if effects else "allow"
+    return StatementDecision(statement.kind, outcome, effects)
+
+
+def _strictest(decisions: Iterable[EffectDecision]) -> EffectDecision:
+    """The first of the strictest; among denials, a rule's own word comes before the default."""
+    return max(decisions, key=lambda one: (_STRICTNESS[one.outcome], one.rule != DEFAULT_DENY))
+
+
+def _effect(effect: Effect, role: Role, context: Context, prepared: frozenset[str]) -> EffectDecision:
+    """Steps 1 to 3, then the rules."""
+    free = session.free(effect, role, protocol_prepared=context.protocol_prepared)
+    if effect.action == "execute":
+        stored = _executed(effect, context, prepared)
+        if stored is not None:
+            return stored
+        free = True
+    if effect.action == "unknown" and (role.read_only or not _named(effect, role)):
+        reason = effect.detail or "A part of the statement is not understood."
+        return _deny(effect, NOT_UNDERSTOOD, reason, SqlState.NOT_UNDERSTOOD, hints.rephrase(""), _REWRITE)
+    if role.read_only and not (free or _reads(effect)):
+        reason = f"This role only reads: {hints.what(effect)} is refused."
+        return _deny(effect, READ_ONLY, reason, SqlState.READ_ONLY, hints.read_only(effect))
+    wall = session.wall(effect, role)
+    if wall is not None:
+        return _deny(effect, DEFAULT_DENY, wall.reason, SqlState.DENIED, wall.hint, _REWRITE)
+    return _by_rules(effect, role, context, free=free)
+
+
+def _reads(effect: Effect) -> bool:
+    return effect.action == "select" or (effect.action == "call" and effect.kind != "procedure")
+
+
+def _named(effect: Effect, role: Role) -> bool:
+    return any(effect.action in rule.actions for rule in role.rules)
+
+
+def _executed(effect: Effect, context: Context, prepared: frozenset[str]) -> EffectDecision | None:
+    """The refusal of an EXECUTE; None where what it runs is allowed, or judged within this very message."""
+    name = effect.object[-1] if effect.object else None
+    if name is not None and name in prepared:
+        return None
+    stored = context.executable(name) if name is not None else None
+    if stored is None:
+        reason = f"The prepared statement {effect.object_name} is not known to this session."
+        return _deny(
+            effect, NOT_UNDERSTOOD, reason, SqlState.NOT_UNDERSTOOD, "PREPARE it first.", "after-rewrite"
+        )
+    if stored.outcome == "allow":
+        return None
+    return EffectDecision(
+        effect, stored.outcome, stored.rule, stored.reason, stored.sqlstate, stored.hint, stored.retry,
+        stored.approvers,
+    )  # fmt: skip
+
+
+def _by_rules(effect: Effect, role: Role, context: Context, *, free: bool) -> EffectDecision:
+    """Steps 4 to 7, column by column where the action is about columns."""
+    rules = rules_for(effect, role)
+    guarded = session.guarded_columns(effect)
+
+    def verdict(column: str) -> Verdict:
+        return judge(effect, rules, column, free=free or (guarded is not None and column not in guarded))
+
+    verdicts = [verdict(column) for column in columns_of(effect, role)]
+    worst = max(verdicts, key=lambda one: (_STRICTNESS[one.outcome], one.why != "default"))
+    if worst.outcome == "deny":
+        refused = tuple(one.column for one in verdicts if one.outcome == "deny")
+        readable = hints.known_columns(effect, context.catalog)
+        allowed = tuple(column for column in readable if verdict(column).outcome == "allow")
+        return _denied(effect, role, worst, refused, allowed)
+    return _gated(effect, worst) if worst.outcome == "gate" else _allowed(effect, worst)
+
+
+def _denied(
+    effect: Effect, role: Role, worst: Verdict, refused: tuple[str, ...], allowed: tuple[str, ...]
+) -> EffectDecision:
+    """`refused`, `allowed`: the columns that are denied, and those (where known) that are not."""
+    rule, named = worst.rule, hints.named_columns(refused)
+    label = DEFAULT_DENY if rule is None else rule.label
+    if worst.why == "where":
+        reason = f"{hints.what(effect)} needs a WHERE clause that says which rows are meant."
+        return _deny(
+            effect, label, reason, SqlState.DENIED, "Add a WHERE clause over the table's columns.", _REWRITE
+        )
+    reason = (rule.reason if rule else "") or hints.denied(effect, named, by_rule=rule is not None)
+    if named:
+        return _deny(effect, label, reason, SqlState.DENIED, hints.columns(effect, named, allowed), _REWRITE)
+    return _deny(effect, label, reason, SqlState.DENIED, hints.next_step(effect, role), "never")
+
+
+def _gated(effect: Effect, verdict: Verdict) -> EffectDecision:
+    rule = verdict.rule
+    label, reason, approvers = (rule.label, rule.reason, rule.approvers) if rule else (BUILT_IN, "", ())
+    if rule is not None and verdict.why == "row-cap":
+        cap = f"{hints.what(effect)} may change at most {rule.max_rows_affected} rows"
+        reason = f"{cap}, which is made sure of when an approver releases it."
+    reason = reason or f"{hints.what(effect)} needs approval."
+    return EffectDecision(
+        effect, "gate", label, reason, SqlState.NEEDS_APPROVAL, hints.APPROVAL, "after-approval", approvers
+    )
+
+
+def _allowed(effect: Effect, verdict: Verdict) -> EffectDecision:
+    rule = verdict.rule
+    return (
+        EffectDecision(effect, "allow", rule.label, rule.reason)
+        if rule
+        else EffectDecision(effect, "allow", BUILT_IN)
+    )
+
+
+def _deny(
+    effect: Effect, rule: str, reason: str, sqlstate: str, hint: str = "", retry: Retry = "never"
+) -> EffectDecision:
+    return EffectDecision(effect, "deny", rule, reason, sqlstate, hint, retry)

@@ -1,0 +1,300 @@
+"""The rules file as frozen values: what `loader.load_rules` yields and everything else reads.
+
+The YAML shape is documented in docs/rules.md. A rule is a mapping with exactly one of the keys `allow`,
+`deny` and `gate`, whose value names actions; here that is `Rule.effect` and `Rule.actions`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
+
+from dbfirewall.policy.fields import (
+    COLUMN_ACTIONS,
+    KIND_ACTIONS,
+    PARAMETER_ACTIONS,
+    RELATION_ACTIONS,
+    RELATION_KINDS,
+    ROW_ACTIONS,
+    WHERE_ACTIONS,
+    Actions,
+    Columns,
+    Duration,
+    Frequency,
+    Mark,
+    Patterns,
+    Schemas,
+    Several,
+    Texts,
+    nearest,
+    rules_error,
+)
+from dbfirewall.policy.names import EVERYTHING, Object
+from dbfirewall.sql.actions import GROUPS, groups_of
+
+EFFECTS = ("allow", "deny", "gate")
+
+
+class Model(BaseModel):
+    """Base of every model: immutable, no unknown keys, no silent conversions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    _mark: Mark = PrivateAttr(default=Mark())
+
+    @property
+    def mark(self) -> Mark:
+        """Where this stands in its file."""
+        return self._mark
+
+    @classmethod
+    def yaml_keys(cls) -> frozenset[str]:
+        """The keys that a user may write."""
+        return frozenset(cls.model_fields)
+
+
+class Rule(Model):
+    """One allow, deny or gate.
+
+    `actions`: actions and groups. `on`: the objects; everything where empty. `columns`: None for all of them.
+    `kind`: kinds of object, for create, alter, drop, … `require_where`, `max_rows_affected`: conditions of an
+    allow. `approvers`: the groups that may approve what a gate holds. `id`: what the audit calls it.
+    """
+
+    effect: Literal["allow", "deny", "gate"]
+    actions: Actions
+    on: Patterns = ()
+    columns: Columns | None = None
+    kind: Texts = ()
+    reason: str = ""
+    id: str = ""
+    require_where: bool = False
+    max_rows_affected: Annotated[int, Field(ge=1)] | None = None
+    approvers: Texts = ()
+
+    @classmethod
+    def yaml_keys(cls) -> frozenset[str]:
+        """The keys that a user may write: the effect's name stands for `effect` and `actions`."""
+        return frozenset(cls.model_fields) - {"effect", "actions"} | set(EFFECTS)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_effect(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or "effect" in value:
+            return value
+        given = [key for key in value if key in EFFECTS]
+        if len(given) > 1:
+            raise rules_error(
+                f"one rule has one of allow, deny and gate, not {' and '.join(given)}", key=given[1]
+            )
+        if not given:
+            unknown = [str(key) for key in value if key not in cls.yaml_keys()]
+            hint = next((close for key in unknown if (close := nearest(key, EFFECTS))), "")
+            raise rules_error(
+                f"a rule begins with allow, deny or gate{hint}", key=unknown[0] if unknown else ""
+            )
+        rest = {key: item for key, item in value.items() if key != given[0]}
+        return {"effect": given[0], "actions": value[given[0]], **rest}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        self._check_patterns()
+        for key, actions in (
+            ("columns", COLUMN_ACTIONS),
+            ("require_where", WHERE_ACTIONS),
+            ("max_rows_affected", ROW_ACTIONS),
+            ("kind", KIND_ACTIONS),
+        ):
+            if getattr(self, key) and not self._names_any(actions):
+                raise rules_error(f"`{key}` says something about {', '.join(sorted(actions))} only", key=key)
+        for key in ("require_where", "max_rows_affected"):
+            if getattr(self, key) and self.effect != "allow":
+                raise rules_error(f"`{key}` is a condition of an allow", key=key)
+        if self.approvers and self.effect != "gate":
+            raise rules_error("`approvers` belongs to a gate", key="approvers")
+        return self
+
+    def _check_patterns(self) -> None:
+        qualified = any(action in RELATION_ACTIONS for action in self.actions) or (
+            bool(self.kind) and RELATION_KINDS.issuperset(self.kind)
+        )
+        for pattern in self.on:
+            if qualified and len(pattern.parts) == 1 and not pattern.everything:
+                raise rules_error(
+                    f"{pattern.text!r} has no schema: write public.{pattern.text} (or *.{pattern.text})",
+                    key="on",
+                )
+
+    def _names_any(self, actions: frozenset[str]) -> bool:
+        return "*" in self.actions or any(
+            name in actions or actions.intersection(GROUPS.get(name, ())) for name in self.actions
+        )
+
+    @property
+    def label(self) -> str:
+        """The rule's id: the one given, or what the rule says, such as `deny select on public.customers`.
+
+        It does not depend on the rule's place in the file.
+        """
+        if self.id:
+            return self.id
+        words = [self.effect, ", ".join(self.actions)]
+        if self.kind:
+            words.append(f"({', '.join(self.kind)})")
+        if self.on:
+            words.append("on " + ", ".join(pattern.text for pattern in self.on))
+        if self.columns is not None:
+            words.append(f"columns {', '.join(self.columns)}")
+        return " ".join(words)
+
+    def names_action(self, action: str, kind: str = "") -> bool:
+        """Whether this rule speaks of `action` on an object of `kind`, by its name or by a group."""
+        if self.kind and kind not in self.kind:
+            return False
+        return action in self.actions or any(group in self.actions for group in groups_of(action, kind))
+
+    def covers(self, action: str, name: Object) -> bool:
+        """Whether the objects of this rule surely include `name`."""
+        if not self.on:
+            return EVERYTHING.matches(name)
+        if action in PARAMETER_ACTIONS:
+            return any(pattern.matches_parameter(name) for pattern in self.on)
+        return any(pattern.matches(name) for pattern in self.on)
+
+    def may_cover(self, action: str, name: Object) -> bool:
+        """Whether the objects of this rule could include `name`, as far as `name` is known."""
+        if not self.on:
+            return True
+        if action in PARAMETER_ACTIONS and name:
+            return any(pattern.matches_parameter(name) for pattern in self.on)
+        return any(pattern.may_match(name) for pattern in self.on)
+
+
+class Limits(Model):
+    """What a role may use up. Durations in milliseconds; None: no limit of the firewall's own."""
+
+    statement_timeout: Duration | None = None
+    lock_timeout: Duration | None = None
+    idle_in_transaction_session_timeout: Duration | None = None
+    transaction_timeout: Duration | None = None
+    max_rows: Annotated[int, Field(ge=1)] | None = None
+    queries: Frequency | None = None
+    connections: Annotated[int, Field(ge=1)] | None = None
+
+
+class Role(Model):
+    """What the agents of one role may do. `name` is its key in the file."""
+
+    name: str = ""
+    access: Literal["read-only", "read-write"] = "read-only"
+    pin: Literal["session", "strict"] = "session"
+    search_path: Schemas = ("public",)
+    rules: Annotated[tuple[Rule, ...], Several] = ()
+    limits: Limits = Limits()
+
+    @classmethod
+    def yaml_keys(cls) -> frozenset[str]:
+        """The keys that a user may write: the name is the role's own key."""
+        return frozenset(cls.model_fields) - {"name"}
+
+    @property
+    def read_only(self) -> bool:
+        """Whether no rule may lift this role above reading."""
+        return self.access == "read-only"
+
+
+class Agent(Model):
+    """One agent's credential and place. `password`: a SCRAM-SHA-256 verifier, never a password."""
+
+    role: str
+    database: str
+    password: str
+
+
+class Approver(Model):
+    """One person who may approve. `token`: `sha256:` and the hex digest of the token."""
+
+    groups: Texts = ()
+    token: str
+
+
+class PasswordSource(Model):
+    """Where a password is read from at start: an environment variable, a file, or a command's output."""
+
+    env: str | None = None
+    file: str | None = None
+    command: Texts | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if sum(source is not None for source in (self.env, self.file, self.command)) != 1:
+            raise rules_error("a password comes from exactly one of env, file and command")
+        return self
+
+
+def _no_literal(value: object) -> object:
+    if isinstance(value, str | int | float):
+        raise rules_error(
+            "a password is never written into the rules, where version control and logs would keep it: "
+            "use {env: NAME}, {file: PATH} or {command: [...]}"
+        )
+    return value
+
+
+class Login(Model):
+    """The firewall's own login for one role. `password` None: the server asks for none."""
+
+    user: str
+    password: Annotated[PasswordSource | None, BeforeValidator(_no_literal)] = None
+
+
+class Database(Model):
+    """One database behind the firewall. `dsn`: `postgresql://host:port/name?sslmode=…`, no user, no password.
+
+    `logins`: by role.
+    """
+
+    dsn: str
+    logins: dict[str, Login] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _dsn_is_a_place(self) -> Self:
+        if not self.dsn.startswith(("postgresql://", "postgres://")):
+            raise rules_error("a dsn is written postgresql://host:port/database", key="dsn")
+        try:
+            parts = urlsplit(self.dsn)
+            secret = parts.password is not None or "password=" in parts.query
+        except ValueError as error:
+            raise rules_error(f"the dsn is malformed: {error}", key="dsn") from None
+        if secret or parts.username is not None:
+            raise rules_error("a dsn holds no user and no password: they stand under `logins`", key="dsn")
+        return self
+
+
+class Rules(Model):
+    """A whole rules file or folder. `revision`: a digest of what it says, comments aside."""
+
+    version: Literal[1]
+    roles: dict[str, Role] = Field(default_factory=dict)
+    agents: dict[str, Agent] = Field(default_factory=dict)
+    approvers: dict[str, Approver] = Field(default_factory=dict)
+    databases: dict[str, Database] = Field(default_factory=dict)
+    revision: str = ""
+
+    @classmethod
+    def yaml_keys(cls) -> frozenset[str]:
+        """The keys that a user may write: the revision is computed."""
+        return frozenset(cls.model_fields) - {"revision"}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_roles(cls, value: Any) -> Any:
+        roles = value.get("roles") if isinstance(value, dict) else None
+        if not isinstance(roles, dict):
+            return value
+        named = {
+            key: {**role, "name": key} if isinstance(role, dict) else role for key, role in roles.items()
+        }
+        return {**value, "roles": named}

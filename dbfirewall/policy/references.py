@@ -1,0 +1,44 @@
+"""What one part of the rules says of another: roles, databases, logins and verifiers that must exist."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from dbfirewall.policy.fields import nearest
+from dbfirewall.policy.models import Agent, Rules
+from dbfirewall.policy.verifier import parse_verifier
+
+Location = tuple[str | int, ...]
+
+_TOKEN = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+def wrong_references(rules: Rules) -> Iterator[tuple[str, Location]]:
+    """Each mistake, in words, with its location."""
+    for name, agent in rules.agents.items():
+        yield from _agent(rules, name, agent)
+    for database, settings in rules.databases.items():
+        for role in settings.logins:
+            if role not in rules.roles:
+                yield (
+                    f"no role {role!r} is defined{nearest(role, rules.roles)}",
+                    ("databases", database, "logins", role),
+                )
+
+
+def _agent(rules: Rules, name: str, agent: Agent) -> Iterator[tuple[str, Location]]:
+    at = ("agents", name)
+    if agent.role not in rules.roles:
+        yield f"no role {agent.role!r} is defined{nearest(agent.role, rules.roles)}", (*at, "role")
+    database = rules.databases.get(agent.database)
+    if database is None:
+        words = nearest(agent.database, rules.databases)
+        yield f"no database {agent.database!r} is defined{words}", (*at, "database")
+    elif agent.role in rules.roles and agent.role not in database.logins:
+        where = f"databases.{agent.database}.logins"
+        yield f"no login for role {agent.role!r}: add one under {where}", (*at, "database")
+    try:
+        parse_verifier(agent.password)
+    except ValueError as error:
+        yield f"{error} (`dbfirewall agent add` makes one)", (*at, "password")
