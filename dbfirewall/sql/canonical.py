@@ -1,0 +1,98 @@
+"""Tokens written out again: the text that sqlglot reads, and the literal-free template.
+
+The canonical text says the same to sqlglot as the original says to PostgreSQL, as far as the facts go that
+are compared: no comments, one blank between tokens, key words bare and everything else quoted (so that no
+word means something in another dialect), names that a bracket follows marked as such (so that sqlglot applies
+no function's own grammar), operators reduced to a few, and every literal blanked (so that texts that differ in
+literals only read the same).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dbfirewall.sql.keywords import COL_NAME, KEYWORDS, RESERVED, words
+from dbfirewall.sql.lexer import (
+    BITS,
+    DOLLAR,
+    ESTRING,
+    IDENT,
+    NSTRING,
+    NUMBER,
+    OPERATOR,
+    PARAM,
+    PUNCT,
+    QUOTED,
+    STRING,
+    USTRING,
+    Token,
+)
+
+MARK = "\x01"
+"""First character of a name that an opening bracket follows."""
+
+_LITERALS = {
+    NUMBER: "1",
+    STRING: "'x'",
+    ESTRING: "'x'",
+    BITS: "'x'",
+    NSTRING: "'x'",
+    DOLLAR: "'x'",
+    USTRING: "'x'",
+}
+_VERBATIM = (PUNCT, PARAM)
+_OPERATORS = {"+", "-", "*", "/", "<", ">", "=", "<=", ">=", "<>", "!=", "=>"}
+_NOT_NAMES = (RESERVED | COL_NAME) - {"merge_action"}
+_BEFORE_BRACKET = words(
+    """
+    by conflict cross cube escape filter first following groups ilike inner instead is isnull join left
+    like materialized natural next notnull of operator over overlaps partition passing path preceding
+    range repeatable returns right rollup rows set sets similar columns update value within zone varying
+    second only
+    """
+)
+"""Words that grammar puts before a bracket, and that may name a function as well: never marked."""
+_BARE = _NOT_NAMES | _BEFORE_BRACKET
+
+
+def canonical(tokens: Sequence[Token]) -> str:
+    """The text for sqlglot of one statement's tokens; see the module's docstring."""
+    out = []
+    last = len(tokens) - 1
+    for index, token in enumerate(tokens):
+        kind, text, _, _ = token
+        if kind <= QUOTED:
+            follows = index < last and tokens[index + 1][1] == "("
+            after_dot = index > 0 and tokens[index - 1][1] == "."
+            out.append(_identifier(token, follows, after_dot))
+        elif kind in _VERBATIM:
+            out.append(text)
+        elif kind == OPERATOR:
+            out.append(text if text in _OPERATORS else "+")
+        else:
+            out.append(_LITERALS[kind])
+    return " ".join(out)
+
+
+def _identifier(token: Token, bracket_follows: bool, after_dot: bool) -> str:
+    kind, _, _, name = token
+    if kind == IDENT and not after_dot and name in (_BARE if bracket_follows else KEYWORDS):
+        return name
+    if '"' in name:
+        name = name.replace('"', '""')
+    return f'"{MARK}{name}"' if bracket_follows else f'"{name}"'
+
+
+def template(tokens: Sequence[Token]) -> str:
+    """The statement with each literal blanked: `0` for a number, `''` for a string."""
+    out = []
+    for kind, text, _, name in tokens:
+        if kind == IDENT:
+            out.append(name)
+        elif kind == QUOTED:
+            out.append('"' + name.replace('"', '""') + '"')
+        elif kind in _LITERALS:
+            out.append("0" if kind == NUMBER else "''")
+        else:
+            out.append(text)
+    return " ".join(out)

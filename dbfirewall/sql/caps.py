@@ -1,0 +1,33 @@
+"""Security limits of the SQL readers: what a text may hold before a parser sees it.
+
+Both parsers have inputs that hang or crash them (a hundred nested brackets, long operator chains, runs of
+comment openers). Every limit here is checked by the lexer, on tokens, in time linear in the text.
+"""
+
+from __future__ import annotations
+
+MAX_TEXT_BYTES = 256 * 1024
+"""Longest text, in UTF-8 bytes, that is read at all."""
+
+MAX_TOKENS = 60_000
+"""Most tokens of one text. libpg_query needs about 1 µs and 1 kB for each."""
+
+MAX_STATEMENTS = 100
+"""Most non-empty statements in one text."""
+
+MAX_DEPTH = 60
+"""Deepest nesting of `(`, `[` and CASE together. Every level costs both parsers C stack."""
+
+MAX_COMMENT_DEPTH = 32
+"""Deepest nesting of `/*`: PostgreSQL's own scanner is quadratic in runs of openers."""
+
+MAX_OPERATOR_RUN = 63
+"""Longest operator (NAMEDATALEN - 1), as PostgreSQL has it."""
+
+MAX_RUN_COST = 8_000_000
+"""Sum of length x openers over long runs of operator characters: what flex re-reads. 8e6 is about 10 ms."""
+GLOT_MAX_TOKENS = 4_000
+"""Most tokens of a statement that sqlglot is asked about; on longer ones it abstains."""
+
+GLOT_MAX_DEPTH = 24
+"""Deepest nesting of brackets that sqlglot is asked about."""

@@ -1,0 +1,124 @@
+"""What the tokens alone say: how many statements, the first word of each, and every `identifier (`.
+
+This is the lexer's testimony against which both parsers' trees are held (`agreement.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dbfirewall.sql import caps
+from dbfirewall.sql.keywords import COL_NAME, RESERVED
+from dbfirewall.sql.lexer import IDENT, PUNCT, QUOTED, LexError, Token
+
+_NOT_A_CALL = (RESERVED | COL_NAME) - {"merge_action"}
+_OPEN, _CLOSE = frozenset("(["), frozenset(")]")
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """One non-empty statement as its tokens show it.
+
+    `tokens`: its tokens, without the `;`. `keyword`: its first word, folded, past opening brackets; "" where
+    that is no unquoted word. `calls`: the folded names before a `(` that could be a function's: every
+    identifier but unquoted, unqualified key words by which PostgreSQL lets no function be called. `depth`: the
+    deepest nesting of brackets.
+    """
+
+    tokens: tuple[Token, ...]
+    keyword: str
+    calls: frozenset[str]
+    depth: int
+
+
+def outline(tokens: list[Token]) -> list[Outline]:
+    """`tokens` cut into statements. Raises LexError beyond the caps and for brackets that close too often."""
+    statements: list[Outline] = []
+    first = 0
+    for last in [*_boundaries(tokens), len(tokens)]:
+        if last > first:
+            statements.append(_statement(tokens[first:last]))
+        first = last + 1
+    if len(statements) > caps.MAX_STATEMENTS:
+        raise LexError("the text holds too many statements", "too-long")
+    return statements
+
+
+def _boundaries(tokens: list[Token]) -> list[int]:
+    """Where the semicolons are that end a statement: outside brackets and BEGIN ATOMIC … END bodies."""
+    depth = 0
+    found = []
+    body = _Body()
+    for index, (kind, text, _, name) in enumerate(tokens):
+        if kind == PUNCT:
+            if text == "(":
+                depth += 1
+            elif text == ")":
+                depth -= 1
+            elif text == ";" and depth <= 0 and not body.open:
+                found.append(index)
+                body = _Body()
+                depth = 0
+        elif kind == IDENT and name in _BODY_WORDS:
+            body.word(name, tokens[index - 1] if index else None)
+    return found
+
+
+_BODY_WORDS = frozenset({"create", "begin", "atomic", "case", "end"})
+
+
+class _Body:
+    """Whether the tokens so far are inside a CREATE FUNCTION's BEGIN ATOMIC … END, with its CASE … END."""
+
+    def __init__(self) -> None:
+        self.open = 0
+        self._create = False
+
+    def word(self, name: str, before: Token | None) -> None:
+        """Take one of `_BODY_WORDS` into account; `before` is the token in front of it."""
+        if name == "create":
+            self._create = True
+        elif name == "atomic":
+            if self._create and before is not None and before[0] == IDENT and before[3] == "begin":
+                self.open += 1
+        elif self.open:
+            if name == "case":
+                self.open += 1
+            elif name == "end":
+                self.open -= 1
+
+
+def _statement(tokens: list[Token]) -> Outline:
+    calls = set()
+    depth = deepest = 0
+    before: Token = (0, "", 0, "")
+    qualified = False
+    for token in tokens:
+        kind, text, _, _ = token
+        if kind == PUNCT:
+            if text in _OPEN:
+                depth += 1
+                deepest = max(deepest, depth)
+                if (
+                    text == "("
+                    and before[3]
+                    and (qualified or before[0] == QUOTED or before[3] not in _NOT_A_CALL)
+                ):
+                    calls.add(before[3])
+            elif text in _CLOSE:
+                depth -= 1
+                if depth < 0:
+                    raise LexError("a bracket closes that was never opened")
+        elif kind <= QUOTED:
+            qualified = before[1] == "."
+        before = token
+    if deepest > caps.MAX_DEPTH:
+        raise LexError("brackets are nested too deeply", "too-deep")
+    return Outline(tuple(tokens), _keyword(tokens), frozenset(calls), deepest)
+
+
+def _keyword(tokens: list[Token]) -> str:
+    for kind, text, _, name in tokens:
+        if text != "(":
+            return name if kind == IDENT else ""
+    return ""
