@@ -1,0 +1,71 @@
+"""`dbfirewall serve`: run the firewall."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import click
+import uvloop
+
+from dbfirewall import logs
+from dbfirewall.errors import ConfigError, DbfirewallError
+from dbfirewall.policy.loader import load_rules
+from dbfirewall.settings import Settings, load_settings
+
+
+@click.command()
+@click.option(
+    "--rules", "rules_path", type=click.Path(path_type=Path), required=True, envvar="DBFIREWALL_RULES",
+    show_envvar=True, help="The rules: a file, or a folder of *.yaml files.",
+)  # fmt: skip
+@click.option(
+    "--config", type=click.Path(path_type=Path), envvar="DBFIREWALL_CONFIG", show_envvar=True,
+    help="A settings file (docs/settings.md).",
+)  # fmt: skip
+@click.option(
+    "--listen", metavar="HOST:PORT", help="Where agents connect. [DBFIREWALL_LISTEN; 127.0.0.1:6432]"
+)
+@click.option("--admin", metavar="HOST:PORT", help="Metrics and health. [DBFIREWALL_ADMIN; 127.0.0.1:8432]")
+@click.option("--state", metavar="DIR", help="The state folder: audit record, approvals. [DBFIREWALL_STATE]")
+@click.option(
+    "--tls", type=click.Choice(["off"]), help="Say `off` to listen without TLS where others can reach it."
+)
+@click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error.")
+@click.option("--log-format", metavar="FORMAT", help="text or json.")
+def serve(rules_path: Path, config: Path | None, **flags: str | None) -> None:
+    """Run the firewall until SIGTERM or SIGINT.
+
+    A flag wins over the environment, the environment over the settings file. Exits with 2, and listens on
+    nothing, where the rules or the settings are wrong.
+    """
+    try:
+        settings = load_settings(
+            config, os.environ, {key.replace("_", "."): value for key, value in flags.items()}
+        )
+        load_rules(rules_path)
+    except ConfigError as error:
+        click.echo(str(error), err=True)
+        sys.exit(2)
+    os.umask(0o077)
+    logs.set_up(settings.log.level, settings.log.format)
+    try:
+        sys.exit(run(settings, rules_path))
+    except ConfigError as error:
+        click.echo(str(error), err=True)
+        sys.exit(2)
+    except DbfirewallError as error:
+        click.echo(f"dbfirewall: {error}", err=True)
+        sys.exit(1)
+
+
+def run(settings: Settings, rules_path: Path) -> int:
+    """Run the proxy on uvloop; returns the exit status."""
+    # Imported here: the other commands should not pay for the proxy and the parsers.
+    from dbfirewall.proxy.server import serve as serve_proxy  # noqa: PLC0415
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        status: int = runner.run(serve_proxy(settings, rules_path))
+    return status

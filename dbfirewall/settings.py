@@ -1,0 +1,275 @@
+"""How a firewall process is run: addresses, TLS, limits, audit. What agents may do is in the rules, not here.
+
+Each key comes from the first of these that has it: a flag, the environment (`audit.max_bytes` is
+`DBFIREWALL_AUDIT_MAX_BYTES`), the `--config` file, the default. Reference: docs/settings.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BeforeValidator, Field, PlainValidator, ValidationError
+
+from dbfirewall.errors import ConfigError
+from dbfirewall.policy.fields import nearest
+from dbfirewall.policy.keys import Location, unknown_keys
+from dbfirewall.policy.loader import Document, read_document
+from dbfirewall.policy.models import Model
+from dbfirewall.policy.units import parse_duration
+
+ENVIRONMENT_PREFIX: Final = "DBFIREWALL_"
+
+_SIZE: Final = re.compile(r"([0-9]{1,12})(KiB|MiB|GiB)?")
+_UNITS: Final = {None: 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+_ADDRESS: Final = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([^\s:\[\]]+)):([0-9]{1,5})")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen. Port 0: any free one."""
+
+    host: str
+    port: int
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_address(value: object) -> Address:
+    """The address that `127.0.0.1:6432` or `[::1]:6432` names. ValueError for anything else."""
+    if isinstance(value, Address):
+        return value
+    match = _ADDRESS.fullmatch(value) if isinstance(value, str) else None
+    if match is None or int(match[3]) > 65535:
+        msg = f"{value!r} is not an address: write HOST:PORT, such as 127.0.0.1:6432 or [::1]:6432"
+        raise ValueError(msg)
+    return Address(match[1] or match[2], int(match[3]))
+
+
+def parse_size(value: object) -> int:
+    """Bytes of `65536`, `256KiB`, `64MiB` or `1GiB`. ValueError for anything else, zero included."""
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    match = _SIZE.fullmatch(text) if isinstance(text, str) else None
+    size = int(match[1]) * _UNITS[match[2]] if match else 0
+    if size == 0:
+        msg = f"{value!r} is not a size: write bytes or a number of KiB, MiB or GiB, such as 64MiB"
+        raise ValueError(msg)
+    return size
+
+
+def parse_seconds(value: object) -> float:
+    """Seconds of a duration such as `500ms`, `10s` or `5m`. ValueError for anything else, zero included."""
+    return parse_duration(value) / 1000
+
+
+def _number(value: object) -> object:
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+def _path(value: object) -> object:
+    return Path(value).expanduser() if isinstance(value, str) and value else value
+
+
+def _off(value: object) -> object:
+    return "off" if value is False else value
+
+
+Listen = Annotated[Address, PlainValidator(parse_address)]
+Size = Annotated[int, PlainValidator(parse_size)]
+Seconds = Annotated[float, PlainValidator(parse_seconds)]
+Count = Annotated[int, BeforeValidator(_number), Field(ge=1, le=1_000_000)]
+FilePath = Annotated[Path, BeforeValidator(_path)]
+
+
+class Tls(Model):
+    """The firewall's certificate towards agents. `client_ca`: demand client certificates that it signed."""
+
+    cert: FilePath
+    key: FilePath
+    client_ca: FilePath | None = None
+
+
+class LogSettings(Model):
+    """The process's own log, on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
+
+
+class LimitSettings(Model):
+    """Security limits of the process. Times in seconds, sizes in bytes.
+
+    `connections`: of all agents; `connections_per_agent`: of each, where its role says nothing;
+    `unauthenticated`: of those that have not logged in; `handshake_timeout`: from connect to logged in;
+    `idle_timeout`: of a session that sends nothing (None: forever); `drain_timeout`: what sessions get to
+    finish at shutdown; `message_bytes`: one protocol message; `sql_bytes`: one SQL text.
+    """
+
+    connections: Count = 1000
+    connections_per_agent: Count = 100
+    unauthenticated: Count = 100
+    handshake_timeout: Seconds = 10.0
+    idle_timeout: Seconds | None = None
+    drain_timeout: Seconds = 30.0
+    message_bytes: Size = 64 << 20
+    sql_bytes: Size = 256 << 10
+
+
+class AuditSettings(Model):
+    """The audit record. `fsync`, `max_bytes`, `sql`: as AuditLog has them."""
+
+    fsync: Literal["off", "interval", "always"] = "interval"
+    max_bytes: Size = 256 << 20
+    sql: Literal["full", "fingerprint"] = "full"
+
+
+class ParseSettings(Model):
+    """Reading SQL: texts up to `inline_bytes` on the event loop, longer ones in a worker with a deadline."""
+
+    inline_bytes: Size = 8 << 10
+    deadline: Seconds = 2.0
+
+
+class CatalogSettings(Model):
+    """The snapshot of each database's catalog. `refresh`: seconds between readings; DDL refreshes at once."""
+
+    refresh: Seconds = 60.0
+
+
+class Settings(Model):
+    """All settings of one process. `tls`: None where nothing was said, "off" where that was said."""
+
+    listen: Listen = Address("127.0.0.1", 6432)
+    admin: Listen = Address("127.0.0.1", 8432)
+    state: FilePath = Path()
+    tls: Annotated[Tls | Literal["off"] | None, BeforeValidator(_off)] = None
+    log: LogSettings = LogSettings()
+    limits: LimitSettings = LimitSettings()
+    audit: AuditSettings = AuditSettings()
+    parse: ParseSettings = ParseSettings()
+    catalog: CatalogSettings = CatalogSettings()
+
+
+def setting_keys() -> tuple[str, ...]:
+    """Every key that can be set, dotted: `listen`, `tls.cert`, `audit.fsync`, …"""
+    return tuple(".".join(map(str, path)) for path in _paths(Settings))
+
+
+def environment_name(key: str) -> str:
+    """The environment variable of the dotted `key`."""
+    return ENVIRONMENT_PREFIX + key.replace(".", "_").upper()
+
+
+def _paths(model: type[Model]) -> Iterator[Location]:
+    for name, info in model.model_fields.items():
+        kind = Tls if name == "tls" else info.annotation
+        if isinstance(kind, type) and issubclass(kind, Model):
+            yield from ((name, *rest) for rest in _paths(kind))
+        else:
+            yield (name,)
+    if model is Settings:
+        yield ("tls",)
+
+
+def default_state(environ: Mapping[str, str]) -> Path:
+    """`DBFIREWALL_STATE`, else `$XDG_STATE_HOME/dbfirewall`, else `~/.local/state/dbfirewall`."""
+    if named := environ.get(environment_name("state")):
+        return Path(named).expanduser()
+    if base := environ.get("XDG_STATE_HOME"):
+        return Path(base) / "dbfirewall"
+    try:
+        return Path.home() / ".local" / "state" / "dbfirewall"
+    except RuntimeError:
+        raise ConfigError("there is no home folder: say --state or DBFIREWALL_STATE") from None
+
+
+def load_settings(
+    config: Path | None, environ: Mapping[str, str], flags: Mapping[str, str | None] | None = None
+) -> Settings:
+    """The settings in force. `flags`: by dotted key, None where not given.
+
+    Raises ConfigError with the place (file:line:column, the variable, or the flag) of the first mistake, and
+    where a listener that others can reach would go without TLS.
+    """
+    source = _Source()
+    if config is not None:
+        source.add_file(read_document(config), config.parent)
+    for path in _paths(Settings):
+        key = ".".join(map(str, path))
+        if value := environ.get(environment_name(key)):
+            source.put(path, value, environment_name(key))
+        if value := (flags or {}).get(key):
+            source.put(path, value, f"--{key.replace('.', '-')}")
+    if "state" not in source.data:
+        source.put(("state",), str(default_state(environ)), "the default state folder")
+    settings = source.validate()
+    if settings.tls is None and not settings.listen.loopback:
+        raise ConfigError(
+            f"listening on {settings.listen} without TLS would let others read what agents send: "
+            "set tls.cert and tls.key, or say `tls: off`"
+        )
+    return settings
+
+
+class _Source:
+    """Settings as they were given, and who gave what, so that a mistake is reported at its place."""
+
+    def __init__(self) -> None:
+        self.data: dict[str, Any] = {}
+        self._given: dict[Location, str] = {}
+        self._document: Document | None = None
+
+    def add_file(self, document: Document, folder: Path) -> None:
+        self.data = document.data
+        self._document = document
+        for location, known in unknown_keys(document.data, Settings):
+            hint = nearest(str(location[-1]), known)
+            raise document.error(f"unknown key {location[-1]!r}{hint}", location)
+        tls = document.data.get("tls")
+        for section, key in ((document.data, "state"), *((tls, key) for key in Tls.model_fields)):
+            if isinstance(section, dict) and isinstance(section.get(key), str):
+                section[key] = str(folder / Path(section[key]).expanduser())
+
+    def put(self, path: Location, value: str, giver: str) -> None:
+        section = self.data
+        for step in path[:-1]:
+            inner = section.get(str(step))
+            section[str(step)] = section = inner if isinstance(inner, dict) else {}
+        section[str(path[-1])] = value
+        self._given[path] = giver
+
+    def validate(self) -> Settings:
+        try:
+            settings = Settings.model_validate(self.data)
+        except ValidationError as error:
+            item = error.errors(include_url=False)[0]
+            cause = (item.get("ctx") or {}).get("error", item["msg"])
+            raise self._error(str(cause), item["loc"]) from None
+        if isinstance(settings.tls, Tls):
+            for name in Tls.model_fields:
+                path = getattr(settings.tls, name)
+                if path is not None and not path.is_file():
+                    raise self._error(f"there is no file {path}", ("tls", name))
+        return settings
+
+    def _error(self, message: str, location: Location) -> ConfigError:
+        for length in range(len(location), 0, -1):
+            giver = self._given.get(location[:length])
+            if giver is not None:
+                return ConfigError(message, file=giver)
+        if self._document is not None:
+            return self._document.error(message, location)
+        return ConfigError(f"{'.'.join(map(str, location))}: {message}")
