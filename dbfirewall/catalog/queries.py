@@ -54,10 +54,11 @@ SELECT c.oid, n.nspname::text AS schema, c.relname::text AS name, c.relkind::tex
              ORDER BY a.attnum) AS columns
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND c.relpersistence <> 't'
+  AND n.nspname !~ '^pg_toast'
 ORDER BY n.nspname, c.relname
 """
-"""What FROM may name, less TOAST tables: nobody needs those by name, and they hold what a rule may forbid."""
+"""What FROM may name, less temporary tables, which belong to other sessions."""
 
 RELATION_KINDS = {
     "r": "table",
@@ -68,3 +69,155 @@ RELATION_KINDS = {
     "S": "sequence",
 }
 """relkind to the kind that facts and rules use."""
+
+NAMESPACES = (
+    "SELECT nspname::text AS name FROM pg_namespace WHERE nspname !~ '^pg_(toast|temp)' ORDER BY nspname"
+)
+"""Schemas, less those that PostgreSQL keeps for itself and for the temporary tables of sessions."""
+
+OPERATORS = """
+SELECT n.nspname::text AS schema, o.oprname::text AS symbol, o.oprcode::oid AS function
+FROM pg_operator o
+JOIN pg_namespace n ON n.oid = o.oprnamespace
+WHERE o.oprcode <> 0 AND (o.oid >= 16384 OR o.oprcode >= 16384)
+ORDER BY o.oprname, n.nspname, o.oid
+"""
+"""Operators that initdb did not make. (No built-in operator has a volatile function.)"""
+
+_CALLS_IN_TREE = (
+    "' :(?:funcid|aggfnoid|winfnoid|tsmhandler) ([0-9]+)'"
+    """How functions are named in a
+stored expression, which is a node tree in text form: by oid after these labels.
+
+An identifier cannot imitate them, because its spaces are escaped (source: the server's `nodes/outfuncs.c`).
+Unlike deparsing with pg_get_viewdef this takes no lock, cannot fail on concurrent DDL, and shows built-in
+functions, of which pg_depend keeps no record. User-defined functions are taken from pg_depend as well.
+"""
+)
+
+VIEW_REFERENCES = f"""
+WITH rules AS (
+    SELECT r.oid, r.ev_class, r.ev_action
+    FROM pg_rewrite r
+    JOIN pg_class c ON c.oid = r.ev_class
+    WHERE c.relkind = 'v' AND c.oid >= 16384 AND r.ev_type = '1'
+), depends AS (
+    SELECT r.ev_class, d.refclassid, d.refobjid
+    FROM rules r
+    JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
+)
+SELECT ev_class AS view, 'function' AS what, refobjid AS oid
+FROM depends WHERE refclassid = 'pg_proc'::regclass
+UNION
+SELECT d.ev_class, 'function', o.oprcode::oid
+FROM depends d JOIN pg_operator o ON d.refclassid = 'pg_operator'::regclass AND o.oid = d.refobjid
+UNION
+SELECT r.ev_class, 'function', m[1]::oid
+FROM rules r, regexp_matches(r.ev_action::text, {_CALLS_IN_TREE}, 'g') AS m
+UNION
+SELECT ev_class, 'type', refobjid FROM depends WHERE refclassid = 'pg_type'::regclass
+UNION
+SELECT d.ev_class, 'view', c.oid
+FROM depends d JOIN pg_class c ON d.refclassid = 'pg_class'::regclass AND c.oid = d.refobjid
+WHERE c.relkind = 'v' AND c.oid >= 16384 AND c.oid <> d.ev_class
+"""  # noqa: S608  constants only
+"""What a user-defined view refers to directly: functions (its operators' too), types it casts to, views."""
+
+_CONTAINERS = """
+    SELECT oid, typbasetype FROM pg_type WHERE typtype = 'd'
+  UNION ALL
+    SELECT oid, typelem FROM pg_type WHERE typcategory = 'A' AND typelem <> 0
+  UNION ALL
+    SELECT rngtypid, rngsubtype FROM pg_range
+  UNION ALL
+    SELECT rngmultitypid, rngtypid FROM pg_range
+  UNION ALL
+    SELECT c.reltype, a.atttypid
+    FROM pg_class c
+    JOIN pg_attribute a ON a.attrelid = c.oid
+    WHERE c.reltype <> 0 AND a.attnum > 0 AND NOT a.attisdropped
+"""
+"""(type, a type that it is made of): domains, arrays, ranges, multiranges, composite and row types."""
+
+TYPE_CALLS = f"""
+WITH RECURSIVE containers(container, component) AS MATERIALIZED ({_CONTAINERS}
+), domain_checks AS (
+    SELECT oid, contypid, conbin FROM pg_constraint WHERE contypid <> 0 AND contype = 'c'
+), calls(type, function) AS (
+    SELECT t.oid, t.typinput::oid FROM pg_type t WHERE t.typtype = 'b' AND t.typinput >= 16384
+  UNION
+    SELECT c.casttarget, c.castfunc FROM pg_cast c WHERE c.castfunc >= 16384
+  UNION
+    SELECT r.rngtypid, r.rngcanonical::oid FROM pg_range r WHERE r.rngcanonical >= 16384
+  UNION
+    SELECT k.contypid, coalesce(o.oprcode::oid, d.refobjid)
+    FROM domain_checks k
+    JOIN pg_depend d ON d.classid = 'pg_constraint'::regclass AND d.objid = k.oid
+    LEFT JOIN pg_operator o ON d.refclassid = 'pg_operator'::regclass AND o.oid = d.refobjid
+    WHERE d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass)
+  UNION
+    SELECT k.contypid, m[1]::oid
+    FROM domain_checks k, regexp_matches(k.conbin::text, {_CALLS_IN_TREE}, 'g') AS m
+), reached(type, function) AS (
+    SELECT type, function FROM calls
+  UNION
+    SELECT k.container, r.function FROM reached r JOIN containers k ON k.component = r.type
+)
+SELECT t.oid AS type, t.typname::text AS name, r.function
+FROM reached r
+JOIN pg_type t ON t.oid = r.type
+ORDER BY t.typname, r.function
+"""  # noqa: S608  constants only
+"""Functions that a cast to a type may run: user casts, input functions of user-defined base types, canonical
+functions of ranges, domain constraints; for the type itself and for every type that is made of it."""
+
+HIDDEN_CASTS = f"""
+WITH RECURSIVE containers(container, component) AS MATERIALIZED ({_CONTAINERS}
+), casts AS (
+    SELECT castsource, casttarget, castfunc
+    FROM pg_cast
+    WHERE castfunc >= 16384 AND (castcontext = 'i' OR casttarget IN ('json'::regtype, 'jsonb'::regtype))
+), reached(type, function) AS (
+    SELECT castsource, castfunc FROM casts WHERE castsource >= 16384
+  UNION
+    SELECT casttarget, castfunc FROM casts WHERE casttarget >= 16384
+  UNION
+    SELECT k.container, r.function FROM reached r JOIN containers k ON k.component = r.type
+)
+SELECT c.oid AS relation, r.function FROM reached r JOIN pg_class c ON c.reltype = r.type
+UNION
+SELECT NULL, castfunc FROM casts WHERE castsource < 16384 AND casttarget < 16384
+"""  # noqa: S608  constants only
+"""Functions of user casts that PostgreSQL applies where the statement shows no cast.
+
+Those are implicit casts, and casts to json, which to_json and its like look for. `relation`: one that has a
+column of such a type (a row type is made of its columns' types), since a statement cannot come by such a
+value otherwise without naming its type or a function; NULL where both types are built in: any expression may
+run that one.
+"""
+
+FINGERPRINT = """
+SELECT concat_ws('.',
+    (SELECT sum(hash_record_extended(ROW(oid, xmin), 0))
+     FROM pg_namespace WHERE nspname !~ '^pg_(toast|temp)'),
+    (SELECT sum(hash_record_extended(ROW(oid, xmin), 0)) FROM pg_proc),
+    (SELECT sum(hash_record_extended(ROW(oid, xmin), 0)) FROM pg_operator),
+    (SELECT sum(hash_record_extended(ROW(oid, xmin), 0)) FROM pg_cast),
+    (SELECT sum(hash_record_extended(ROW(oid, xmin), 0)) FROM pg_constraint WHERE contypid <> 0),
+    (SELECT sum(hash_record_extended(ROW(rngtypid, xmin), 0)) FROM pg_range),
+    (SELECT sum(hash_record_extended(ROW(classid, objid, refobjid), 0)) FROM pg_depend WHERE deptype = 'e'),
+    (SELECT sum(hash_record_extended(ROW(r.oid, r.xmin), 0))
+     FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class WHERE c.relpersistence <> 't'),
+    (SELECT sum(hash_record_extended(ROW(t.oid, t.typname, t.typnamespace, t.typbasetype), 0))
+     FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE n.nspname !~ '^pg_(toast|temp)'),
+    (SELECT sum(hash_record_extended(ROW(oid, relname, relnamespace, relkind), 0))
+     FROM pg_class WHERE relpersistence <> 't' AND relkind <> 't'),
+    (SELECT sum(hash_record_extended(ROW(a.attrelid, a.attnum, a.attname, a.atttypid), 0))
+     FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+     WHERE a.attnum > 0 AND c.relpersistence <> 't' AND c.relkind NOT IN ('i', 'I', 't')))
+"""
+"""One text that differs when the snapshot would.
+
+A changed row of a catalog has a new xmin. Of pg_class, pg_type and pg_attribute the columns that count are
+hashed instead, because TRUNCATE, REFRESH and CLUSTER change rows too.
+"""

@@ -34,13 +34,20 @@ class Function:
     takes_row: bool = False
     builtin: bool = False
 
+    @property
+    def qualified_name(self) -> tuple[str, str]:
+        """(schema, name)."""
+        return self.schema, self.name
+
 
 @dataclass(frozen=True, slots=True)
 class Relation:
     """One row of pg_class. `kind`: table, view, materialized view, foreign table, sequence, …
 
     `columns`: live user columns, in order; None where not known (offline).
-    `calls`: qualified names of functions that reading this view runs, nested views included.
+    `calls`: qualified names of functions that reading this relation may run although no statement names them:
+        a view's (operators, casts and nested views included), and those of implicit user casts of the types
+        of its columns.
     """
 
     schema: str
@@ -58,6 +65,8 @@ class Catalog:
     `operators`: user-defined operators by symbol: ((operator schema, function), …).
     `casts`: by target type's unqualified name: functions that a cast to that user type, or a user cast, may
         run (cast functions, input functions, functions in domain constraints).
+    `implicit_calls`: qualified names of functions that any expression may run: implicit user casts between
+        built-in types, where the function is not harmless. Nearly always empty.
     `version`: counts snapshots; 0 offline. `server_version`: e.g. 180006, 0 offline.
     `complete`: True for a live snapshot: a name that is not here does not exist.
     """
@@ -66,6 +75,7 @@ class Catalog:
     functions: Mapping[str, tuple[Function, ...]] = field(default_factory=dict)
     operators: Mapping[str, tuple[tuple[str, Function], ...]] = field(default_factory=dict)
     casts: Mapping[str, tuple[Function, ...]] = field(default_factory=dict)
+    implicit_calls: tuple[tuple[str, str], ...] = ()
     schemas: frozenset[str] = frozenset()
     version: int = 0
     server_version: int = 0
