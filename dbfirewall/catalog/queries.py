@@ -84,16 +84,13 @@ ORDER BY o.oprname, n.nspname, o.oid
 """
 """Operators that initdb did not make. (No built-in operator has a volatile function.)"""
 
-_CALLS_IN_TREE = (
-    "' :(?:funcid|aggfnoid|winfnoid|tsmhandler) ([0-9]+)'"
-    """How functions are named in a
-stored expression, which is a node tree in text form: by oid after these labels.
+_CALLS_IN_TREE = "' :(?:funcid|aggfnoid|winfnoid|tsmhandler) ([0-9]+)'"
+"""How functions are named in a stored expression, a node tree in text form: by oid after these labels.
 
 An identifier cannot imitate them, because its spaces are escaped (source: the server's `nodes/outfuncs.c`).
 Unlike deparsing with pg_get_viewdef this takes no lock, cannot fail on concurrent DDL, and shows built-in
 functions, of which pg_depend keeps no record. User-defined functions are taken from pg_depend as well.
 """
-)
 
 VIEW_REFERENCES = f"""
 WITH rules AS (
