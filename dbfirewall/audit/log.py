@@ -325,7 +325,7 @@ class AuditSession:
         self._log.append(
             record_id,
             f'{self._outcome},"rows":{"null" if rows is None else rows},"bytes":{nbytes}'
-            f',"duration_ms":{duration_ms:.3f},"error":{"null" if error is None else quote(error)}',
+            f',"duration_ms":{round(duration_ms, 3)},"error":{"null" if error is None else quote(error)}',
         )
 
     def event(self, event: Event, **members: Scalar) -> str:

@@ -6,8 +6,9 @@ All of it works on a folder in which a firewall is writing at the same time.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -172,3 +173,58 @@ class _Verification:
     def _problem(self, line: Line, text: str) -> None:
         if len(self.report.problems) < MAX_PROBLEMS:
             self.report.problems.append(Finding(line.file, line.number, text))
+
+
+def last_lines(folder: Path, count: int) -> list[bytes]:
+    """The newest `count` lines, oldest first, without reading more of the files than that needs."""
+    lines: list[bytes] = []
+    with ExitStack() as stack:
+        for _, file in reversed(_open_all(folder, stack)):
+            if len(lines) < count:
+                lines[:0] = _end_of(file, count - len(lines))
+    return lines
+
+
+def _end_of(file: BinaryIO, count: int) -> list[bytes]:
+    size = file.seek(0, os.SEEK_END)
+    take = 4_096 * count
+    while True:
+        start = max(size - take, 0)
+        file.seek(start)
+        lines = file.read(size - start).splitlines(keepends=True)
+        if start == 0 or len(lines) > count:
+            return lines[-count:]
+        take *= 4
+
+
+class Follower:
+    """Reads what is appended to the record from now on, through rotations."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / CURRENT
+        self._partial = b""
+        try:
+            self._file = self._path.open("rb")
+        except OSError as error:
+            msg = f"cannot read the audit record in {folder}: {error.strerror}"
+            raise AuditError(msg) from error
+        self._file.seek(0, os.SEEK_END)
+
+    def poll(self) -> list[bytes]:
+        """The whole lines that were added since the last call."""
+        lines = self._read()
+        with suppress(FileNotFoundError):  # between the two steps of a rotation
+            if self._path.stat().st_ino != os.fstat(self._file.fileno()).st_ino:
+                lines += self._read()
+                self._file.close()
+                self._file = self._path.open("rb")
+                lines += self._read()
+        return lines
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _read(self) -> list[bytes]:
+        *lines, self._partial = (self._partial + self._file.read()).split(b"\n")
+        return [line + b"\n" for line in lines]
