@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, PlainValidator, ValidationError
+from pydantic_core import ErrorDetails
 
 from dbfirewall.errors import ConfigError
 from dbfirewall.policy.fields import nearest
@@ -83,8 +84,14 @@ def _path(value: object) -> object:
     return Path(value).expanduser() if isinstance(value, str) and value else value
 
 
-def _off(value: object) -> object:
-    return "off" if value is False else value
+def _tls(value: object) -> object:
+    """`off` however YAML spells it, or what may become a `Tls`."""
+    if value is False:
+        return "off"
+    if value is None or value == "off" or isinstance(value, dict | Tls):
+        return value
+    msg = f"{value!r} is not wanted here: write `off`, or a mapping with `cert` and `key`"
+    raise ValueError(msg)
 
 
 Listen = Annotated[Address, PlainValidator(parse_address)]
@@ -155,7 +162,7 @@ class Settings(Model):
     listen: Listen = Address("127.0.0.1", 6432)
     admin: Listen = Address("127.0.0.1", 8432)
     state: FilePath = Path()
-    tls: Annotated[Tls | Literal["off"] | None, BeforeValidator(_off)] = None
+    tls: Annotated[Tls | Literal["off"] | None, BeforeValidator(_tls)] = None
     log: LogSettings = LogSettings()
     limits: LimitSettings = LimitSettings()
     audit: AuditSettings = AuditSettings()
@@ -255,9 +262,8 @@ class _Source:
         try:
             settings = Settings.model_validate(self.data)
         except ValidationError as error:
-            item = error.errors(include_url=False)[0]
-            cause = (item.get("ctx") or {}).get("error", item["msg"])
-            raise self._error(str(cause), item["loc"]) from None
+            location, message = _explain(error.errors(include_url=False)[0])
+            raise self._error(message, location) from None
         if isinstance(settings.tls, Tls):
             for name in Tls.model_fields:
                 path = getattr(settings.tls, name)
@@ -273,3 +279,19 @@ class _Source:
         if self._document is not None:
             return self._document.error(message, location)
         return ConfigError(f"{'.'.join(map(str, location))}: {message}")
+
+
+def _explain(item: ErrorDetails) -> tuple[Location, str]:
+    """The location and the words for one of pydantic's errors."""
+    # Pydantic names the branch of a union too: `tls.Tls.cert`.
+    location = tuple(step for step in item["loc"] if step != Tls.__name__)
+    context = item.get("ctx") or {}
+    kind, given = item["type"], item["input"]
+    if kind == "missing":
+        return location, f"`{location[-1]}` is missing"
+    if kind == "literal_error":
+        expected = context["expected"].replace("'", "").replace(" or ", ", ")
+        return location, f"{given!r} is not one of {expected}{nearest(str(given), expected.split(', '))}"
+    if kind == "model_type":
+        return location, f"a mapping is wanted here, not {given!r}"
+    return location, str(context.get("error", item["msg"]))
