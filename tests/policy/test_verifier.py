@@ -19,8 +19,9 @@ PENCIL = (
 )
 
 # Each is prepared in its own way: normalized, spaces mapped, mapped to nothing, prohibited, mixed direction.
-PASSWORDS = ["x", " ", "tab\there", "Grüße", "I\u00adX", "a\u00a0b", "\u00aa", "\u2168", "ab\u200bc",
-             "\u00ad", "\u0007ü", "\u06271", "\u0627a\u0627", "\U0001f511key", "\u0221", "e\u0301"]  # fmt: skip
+PASSWORDS = ["x", " ", "tab\there", "Grüße", "I\u00adX", "a\u00a0b", "\u00aa", "\u2168",
+             "ab\u200bc", "\u00ad", "\u0007ü", "\u06271", "\u0627a\u0627", "\U0001f511key",
+             "\u0221", "e\u0301"]  # fmt: skip
 
 
 def _libpq(password: str) -> str:
