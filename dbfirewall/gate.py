@@ -1,0 +1,219 @@
+"""The pipeline: text → reading → facts → decision → verdict, cached. The whole product on one screen.
+
+`Judge` decides for one role, on one database, with one catalog snapshot. It is synchronous and does no IO: what
+has to wait (a long parse) is handed back as None, and the proxy comes back with the reading. A reload of the rules
+or a new catalog snapshot makes new judges, so a cache can never outlive what it was computed from.
+
+Order of checks, each failing closed: size → housekeeping texts → exact cache → template cache → parse → facts →
+decision. Contract: only a `Verdict` with outcome `allow` may reach the server, after its audit record.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from dbfirewall.audit import decision_members
+from dbfirewall.catalog.types import Catalog, Scope
+from dbfirewall.metrics import Cell, Metrics
+from dbfirewall.policy.decision import Context, Decision, decide
+from dbfirewall.policy.housekeeping import housekeeping
+from dbfirewall.policy.models import Role
+from dbfirewall.policy.refusal import ErrorFields, refusal
+from dbfirewall.sql.caps import MAX_TEXT_BYTES
+from dbfirewall.sql.facts import Analysis, Effect, Refusal, Statement
+from dbfirewall.sql.read import read
+from dbfirewall.sql.reading import Reading
+from dbfirewall.sql.resolve import resolve
+from dbfirewall.sql.template import fast_template
+
+INLINE_BYTES = 8 * 1024
+"""Texts up to this size are parsed on the event loop (a few ms at the very most); longer ones in a worker."""
+
+CACHE_BYTES = 32 * 1024 * 1024
+"""Security limit: bytes that one judge's decision caches may hold."""
+
+HOUSEKEEPING = Decision.allowed("housekeeping", "A client's own housekeeping statement.")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A decision about one text, with all that enforcement and audit need of it, computed once.
+
+    `audit`: the members of the audit record that depend on the decision alone (`decision_members`).
+    `cell`: its counter. `copy_in`: the client is going to send CopyData.
+    `loosens`: parameters whose tripwires stand down.
+    `prepares`: names that SQL-level PREPARE defines. `reusable`: whether it holds for other sessions too.
+    """
+
+    outcome: str
+    decision: Decision
+    error: ErrorFields | None
+    audit: str
+    cell: Cell
+    statements: tuple[Statement, ...] = ()
+    copy_in: bool = False
+    changes_catalog: bool = False
+    changes_path: bool = False
+    loosens: frozenset[str] = frozenset()
+    prepares: tuple[bytes, ...] = ()
+    reusable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFacts:
+    """What a session contributes to decisions. `executable`: see `Context`."""
+
+    protocol_prepared: bool = False
+    executable: Callable[[str], Decision | None] = field(default=lambda _name: None)
+
+
+class Judge:
+    """See the module's docstring. `generation` tells sessions whether what they hold is still current."""
+
+    def __init__(
+        self,
+        role: Role,
+        catalog: Catalog,
+        metrics: Metrics,
+        *,
+        application_name: str = "",
+        search_path: tuple[str, ...] | None = ("public",),
+        max_text_bytes: int = MAX_TEXT_BYTES,
+        inline_bytes: int = INLINE_BYTES,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> None:
+        self.role = role
+        self.scope = Scope(catalog, search_path)
+        self._application_name = application_name
+        self._metrics = metrics
+        self._max_text_bytes = max_text_bytes
+        self._inline_bytes = inline_bytes
+        self._exact_hits = metrics.decision_cache.cell("exact")
+        self._template_hits = metrics.decision_cache.cell("template")
+        self._misses = metrics.decision_cache.cell("miss")
+        self._exact = ByteBoundedCache(cache_bytes // 2)
+        self._templates = ByteBoundedCache(cache_bytes // 2)
+
+    def judge(self, sql: bytes, session: SessionFacts) -> Verdict | None:
+        """The verdict on `sql`, or None where it must be read in a worker first (then call `judge_reading`)."""
+        verdict = self._exact.get(sql)
+        if verdict is not None:
+            self._exact_hits.value += 1
+            return verdict
+        if len(sql) > self._max_text_bytes:
+            return self.too_long()
+        template = fast_template(sql)
+        if template is not None and (verdict := self._templates.get(template)) is not None:
+            self._template_hits.value += 1
+            return verdict
+        if len(sql) > self._inline_bytes:
+            return None
+        started = time.perf_counter()
+        reading = read(sql)
+        self._metrics.parse.observe(time.perf_counter() - started)
+        return self.judge_reading(sql, reading, session)
+
+    def judge_reading(self, sql: bytes, reading: Reading, session: SessionFacts) -> Verdict:
+        """The verdict on `sql`, whose reading is at hand; remembered where it depends on the text alone."""
+        self._misses.value += 1
+        context = Context(
+            application_name=self._application_name,
+            protocol_prepared=session.protocol_prepared,
+            executable=session.executable,
+            catalog=self.scope.catalog,
+        )
+        if housekeeping(sql, self.role, context):
+            verdict = self._verdict(Analysis(), HOUSEKEEPING)
+        else:
+            analysis = resolve(reading, self.scope)
+            verdict = self._verdict(analysis, decide(analysis, self.role, context))
+            self._count_refusal(analysis)
+        if not verdict.reusable:
+            return verdict
+        template = fast_template(sql)
+        settled = verdict.statements and not any(s.literal_sensitive for s in verdict.statements)
+        if template is None or not settled:
+            self._exact.put(sql, verdict, len(sql) * 2 + len(verdict.audit))
+        else:
+            self._templates.put(template, verdict, len(template) + len(verdict.audit))
+        return verdict
+
+    def too_long(self) -> Verdict:
+        """The refusal of a text that is longer than what is read at all."""
+        reason = f"The statement is too long: this firewall reads at most {self._max_text_bytes} bytes."
+        analysis = Analysis(refusal=Refusal("too-long", reason))
+        self._count_refusal(analysis)
+        return self._verdict(analysis, decide(analysis, self.role))
+
+    def _count_refusal(self, analysis: Analysis) -> None:
+        if analysis.refusal is not None:
+            self._metrics.unreadable.inc(analysis.refusal.code)
+            if analysis.refusal.code == "disagreement":
+                self._metrics.disagreements.inc()
+
+    def _verdict(self, analysis: Analysis, decision: Decision) -> Verdict:
+        """Enforcement's and audit's view of a decision."""
+        effects = [effect for statement in analysis.statements for effect in statement.effects]
+        action = decision.effect.action if decision.effect else effects[0].action if effects else "none"
+        return Verdict(
+            outcome=decision.outcome,
+            decision=decision,
+            error=None if decision.outcome == "allow" else refusal(decision),
+            audit=decision_members(effects, decision.outcome, decision.rule, decision.sqlstate),
+            cell=self._metrics.decisions.cell(self.role.name, action, decision.outcome),
+            statements=analysis.statements,
+            copy_in=any(statement.copy_from_stdin for statement in analysis.statements),
+            changes_catalog=any(statement.changes_catalog for statement in analysis.statements),
+            changes_path=any(_changes_path(effect) for effect in effects),
+            loosens=frozenset(name for effect in effects for name in _loosened(effect)),
+            prepares=tuple(s.prepares.encode() for s in analysis.statements if s.prepares is not None),
+            reusable=not any(effect.action in _SESSION_DEPENDENT for effect in effects),
+        )
+
+
+class ByteBoundedCache:
+    """A two-generation cache: at half its bytes the young generation becomes the old one, and the old one goes.
+
+    Lookups touch one or two dicts; nothing is reordered. `limit`: bytes, as told by the callers of `put`.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._half = limit // 2
+        self._young: dict[bytes, Verdict] = {}
+        self._old: dict[bytes, Verdict] = {}
+        self._bytes = 0
+
+    def get(self, key: bytes) -> Verdict | None:
+        """The value, or None."""
+        found = self._young.get(key)
+        return found if found is not None else self._old.get(key)
+
+    def put(self, key: bytes, value: Verdict, size: int) -> None:
+        """Remember `value`; what is larger than a generation is not remembered."""
+        size += 600  # what the objects weigh beyond their texts
+        if size > self._half:
+            return
+        if self._bytes + size > self._half:
+            self._old, self._young, self._bytes = self._young, {}, 0
+        self._young[key] = value
+        self._bytes += size
+
+
+_SESSION_DEPENDENT = frozenset({"execute", "deallocate", "prepare", "discard"})
+_LOOSENS_ALL = frozenset({"code", "discard", "set_role", "set_session_authorization"})
+
+
+def _changes_path(effect: Effect) -> bool:
+    if effect.action in ("set", "reset"):
+        return effect.object in (("search_path",), (None,), ("all",))
+    return effect.action in _LOOSENS_ALL
+
+
+def _loosened(effect: Effect) -> tuple[str, ...]:
+    """Parameters that this effect may change, as ParameterStatus names them in lower case; `*` for any."""
+    if effect.action in ("set", "reset"):
+        name = effect.object[0] if effect.object else None
+        return ("*",) if name in (None, "all") else (str(name),)
+    return ("*",) if effect.action in _LOOSENS_ALL else ()

@@ -1,0 +1,390 @@
+"""Agent → server: one walk over each chunk, looking at headers, and inside only where a decision is needed.
+
+Runs of messages that need no change are forwarded in one write, byte for byte. A handler returns None to let its
+message go on, bytes to put in its place (empty: drop it), or HOLD to stop here until a decision is ready.
+https://www.postgresql.org/docs/current/protocol-message-formats.html
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from time import perf_counter
+from typing import Final
+
+from dbfirewall.errors import ProtocolError, SqlState
+from dbfirewall.policy.decision import Decision
+from dbfirewall.policy.refusal import ErrorFields, refusal
+from dbfirewall.proxy.pending import BIND, DESCRIBE, SYNC, CopyState, Owed, Pending, Prepared, Refused
+from dbfirewall.proxy.refusals import poison_parse, poison_query, refuse
+from dbfirewall.proxy.session import MAX_PORTALS, Session
+from dbfirewall.wire import limits
+from dbfirewall.wire import messages as m
+from dbfirewall.wire.frontend import decode_close, decode_describe, decode_execute, decode_parse
+
+HOLD: Final = object()
+"""A handler's answer: the decision is not ready; keep this message and all that follows."""
+
+Outcome = bytes | object | None
+Handler = Callable[[bytes, int, int], Outcome]
+
+_LENGTH: Final = struct.Struct(">I").unpack_from
+_NO_PARAMETERS: Final = 6
+"""Length of Bind's parameter section when it has no parameters: three zero counts."""
+
+
+class AgentSide:
+    """Walks what one agent sends. `receive` is the agent peer's receiver."""
+
+    def __init__(self, session: Session, max_message: int) -> None:
+        self.session = session
+        self._max_message = max_message
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._needed = 0
+        self._stream_left = 0
+        self._discard_left = 0
+        self._relay_skipped = False
+        self._waiting = False
+        self._waiting_for_copy = False
+        self._handlers: dict[int, Handler] = {
+            m.QUERY: self._query,
+            m.PARSE: self._parse,
+            m.BIND: self._bind,
+            m.DESCRIBE: self._describe,
+            m.CLOSE: self._close,
+            m.EXECUTE: self._execute,
+            m.SYNC: self._sync,
+            m.FLUSH: self._flush,
+            m.COPY_DATA: self._copy,
+            m.COPY_DONE: self._copy,
+            m.COPY_FAIL: self._copy,
+            m.FUNCTION_CALL: self._function_call,
+            m.TERMINATE: self._terminate,
+        }
+
+    def receive(self, data: bytes) -> None:
+        """Take one chunk; forwards, replaces or holds what is complete in it."""
+        self.session.guarded(self._receive, data)
+
+    def resume(self) -> None:
+        """The decision that `HOLD` waited for is ready."""
+        self._waiting = False
+        self.session.agent_peer.resume()
+        self.session.guarded(self._receive, b"")
+
+    def _receive(self, data: bytes) -> None:
+        if self._parts or self._waiting:
+            self._parts.append(data)
+            self._size += len(data)
+            if self._waiting or self._size < self._needed:
+                return
+            data = b"".join(self._parts) if len(self._parts) > 1 else self._parts[0]
+            self._parts.clear()
+            self._size = 0
+        if data and not self.session.ended:
+            self._walk(data)
+
+    def _walk(self, buf: bytes) -> None:
+        started = perf_counter()
+        size = len(buf)
+        run = pos = self._skip_body(size)
+        out: list[bytes] = [buf[:pos]] if self._relay_skipped else []
+        handlers, session = self._handlers, self.session
+        while size - pos >= 5:
+            kind = buf[pos]
+            length: int = _LENGTH(buf, pos + 1)[0]
+            end = pos + 1 + length
+            if end > size and not self._complete_enough(kind, length):
+                break
+            handler = handlers.get(kind)
+            if handler is None or length < 4:
+                raise ProtocolError(f"invalid frontend message type {kind}")
+            if session.copy is not CopyState.NONE:
+                result = self._in_copy(kind, buf, pos + 5, min(end, size))
+            elif end > size:
+                result = self._begin_body(kind)
+            else:
+                result = handler(buf, pos + 5, end)
+            if result is HOLD:
+                break
+            if end > size:
+                self._begin_rest(end - size, relayed=result is None)
+                end = size
+            if result is None:
+                pos = end
+            else:
+                out += (buf[run:pos], result)  # type: ignore[arg-type]  # not HOLD: bytes
+                pos = run = end
+        if pos > run:
+            out.append(buf[run:pos] if run or pos < size else buf)
+        self._keep(buf, pos, size)
+        self._forward(out, started)
+
+    # -- incomplete messages ----------------------------------------------------------------------------------
+
+    def _skip_body(self, size: int) -> int:
+        """How many leading bytes belong to a message that was dealt with by its header."""
+        if self._stream_left:
+            skipped = min(self._stream_left, size)
+            self._stream_left -= skipped
+            self._relay_skipped = True
+            return skipped
+        self._relay_skipped = False
+        skipped = min(self._discard_left, size)
+        self._discard_left -= skipped
+        return skipped
+
+    def _complete_enough(self, kind: int, length: int) -> bool:
+        """Whether a message can be dealt with though its body is not all here. Checks its size first."""
+        limit = limits.FRONTEND.get(kind)
+        if limit is None:
+            raise ProtocolError(f"invalid frontend message type {kind}")
+        if kind in (m.QUERY, m.PARSE):
+            return length > self.session.firewall.max_sql_bytes + 256
+        if kind == m.COPY_DATA and length <= limit:
+            return True
+        if length > min(limit, self._max_message):
+            raise ProtocolError(f"message of {length} bytes is too long", SqlState.PROTOCOL)
+        return False
+
+    def _begin_body(self, kind: int) -> Outcome:
+        """A message whose body is not all here and will not be held: CopyData, or a text that is too long."""
+        if kind == m.COPY_DATA:
+            return self._copy(b"", 0, 0)
+        if self.session.skipping:
+            return b""
+        refused = self.session.refused(b"", self.session.judge.too_long())
+        return self._poison(Owed.QUERY if kind == m.QUERY else Owed.PARSE, refused)
+
+    def _begin_rest(self, left: int, *, relayed: bool) -> None:
+        if relayed:
+            self._stream_left = left
+        else:
+            self._discard_left = left
+
+    def _keep(self, buf: bytes, pos: int, size: int) -> None:
+        if pos == size:
+            return
+        self._parts.append(buf[pos:] if pos else buf)
+        self._size = size - pos
+        self._needed = 5 if self._size < 5 else 1 + _LENGTH(buf, pos + 1)[0]
+
+    def _forward(self, out: list[bytes], started: float) -> None:
+        session = self.session
+        firewall = session.firewall
+        if not out or session.ended:
+            return
+        firewall.audit.flush()
+        data = out[0] if len(out) == 1 else b"".join(out)
+        if data:
+            session.server_peer.send(data)
+            firewall.bytes_to_server.value += len(data)
+        firewall.metrics.added_latency.observe(perf_counter() - started)
+
+    # -- statements -------------------------------------------------------------------------------------------
+
+    def _query(self, buf: bytes, start: int, end: int) -> Outcome:
+        session = self.session
+        if session.skipping:
+            return b""
+        if buf[end - 1] or end == start:
+            raise ProtocolError("a Query message must end in one NUL byte")
+        sql = buf[start : end - 1]
+        verdict = session.judge_text(sql)
+        if verdict is None:
+            return self._hold(sql)
+        if (over := session.charge()) is not None:
+            return self._poison(Owed.QUERY, refuse(over))
+        if verdict.outcome != "allow":
+            return self._poison(Owed.QUERY, session.refused(sql, verdict))
+        session.pending.append(Pending(Owed.QUERY, session.begin_call(sql, verdict)))
+        if verdict.copy_in:
+            session.copy = CopyState.PENDING
+        return None
+
+    def _parse(self, buf: bytes, start: int, end: int) -> Outcome:
+        session = self.session
+        if session.skipping:
+            return b""
+        name, sql, _oids = decode_parse(buf, start, end)
+        verdict = session.judge_text(sql)
+        if verdict is None:
+            return self._hold(sql)
+        if verdict.outcome == "deny":
+            return self._poison(Owed.PARSE, session.refused(sql, verdict))
+        if session.names.full(name):
+            return self._poison(Owed.PARSE, refuse(_too_many("prepared statements")))
+        prepared = Prepared(sql, verdict, session.judge)
+        session.names.add(name, prepared)
+        session.pending.append(Pending(Owed.PARSE, name=name, prepared=prepared))
+        if name and not session.facts.protocol_prepared:
+            session.note_protocol_prepared()
+        return None
+
+    def _bind(self, buf: bytes, start: int, end: int) -> Outcome:
+        session = self.session
+        if session.skipping:
+            return b""
+        portal_end = buf.find(0, start, end)
+        name_end = buf.find(0, portal_end + 1, end)
+        if portal_end < 0 or name_end < 0:
+            raise ProtocolError("invalid Bind message")
+        portal, name = buf[start:portal_end], buf[portal_end + 1 : name_end]
+        meanings = session.names.meanings(name)
+        if not meanings:
+            return self._poison(Owed.PARSE, refuse(_no_such_statement(name)))
+        params = buf[name_end + 1 : end] if end - name_end - 1 > _NO_PARAMETERS else None
+        prepared = meanings[-1]
+        for prepared in meanings:
+            verdict = session.judge_again(prepared.sql, prepared.verdict, prepared.judge)
+            if verdict is None:
+                return self._hold(prepared.sql)
+            prepared.verdict, prepared.judge = verdict, session.judge
+            if verdict.outcome != "allow":
+                return self._poison(Owed.PARSE, session.refused(prepared.sql, verdict, params))
+        if (over := session.charge()) is not None:
+            return self._poison(Owed.PARSE, refuse(over))
+        if len(session.portals) >= MAX_PORTALS:
+            return self._poison(Owed.PARSE, refuse(_too_many("portals")))
+        session.portals[portal] = session.begin_call(prepared.sql, prepared.verdict, params)
+        session.pending.append(BIND)
+        return None
+
+    def _execute(self, buf: bytes, start: int, end: int) -> Outcome:
+        session = self.session
+        if session.skipping:
+            return b""
+        portal = decode_execute(buf, start, end).portal
+        call = session.portals.get(portal)
+        if call is None:
+            return self._poison(Owed.PARSE, refuse(_no_such_portal(portal)))
+        if call.judge is not session.judge:
+            verdict = session.judge_again(call.sql, call.verdict, call.judge)
+            if verdict is None:
+                return self._hold(call.sql)
+            if verdict.outcome != "allow":
+                return self._poison(Owed.PARSE, session.refused(call.sql, verdict))
+            call.judge = session.judge
+        session.pending.append(Pending(Owed.EXECUTE, call))
+        if call.verdict.copy_in:
+            session.copy = CopyState.PENDING
+        return None
+
+    def _function_call(self, buf: bytes, start: int, end: int) -> Outcome:
+        """The fast-path function call carries no SQL that could be judged: always refused."""
+        if self.session.skipping:
+            return b""
+        return self._poison(Owed.QUERY, refuse(_FUNCTION_CALL))
+
+    # -- the rest ---------------------------------------------------------------------------------------------
+
+    def _describe(self, buf: bytes, start: int, end: int) -> Outcome:
+        if self.session.skipping:
+            return b""
+        decode_describe(buf, start, end)
+        self.session.pending.append(DESCRIBE)
+        return None
+
+    def _close(self, buf: bytes, start: int, end: int) -> Outcome:
+        if self.session.skipping:
+            return b""
+        target = decode_close(buf, start, end)
+        of_statement = target.kind == m.TARGET_STATEMENT
+        self.session.pending.append(Pending(Owed.CLOSE, name=target.name, of_statement=of_statement))
+        return None
+
+    def _sync(self, buf: bytes, start: int, end: int) -> Outcome:
+        if end != start:
+            raise ProtocolError("invalid Sync message")
+        self.session.skipping = False
+        self.session.pending.append(SYNC)
+        return None
+
+    def _flush(self, buf: bytes, start: int, end: int) -> Outcome:
+        if end != start:
+            raise ProtocolError("invalid Flush message")
+        return None
+
+    def _copy(self, buf: bytes, start: int, end: int) -> Outcome:
+        raise ProtocolError("CopyData, CopyDone or CopyFail outside of a COPY FROM STDIN")
+
+    def _in_copy(self, kind: int, buf: bytes, start: int, end: int) -> Outcome:
+        """While a COPY FROM STDIN is under way. A Sync that is sent before CopyDone is swallowed by the server;
+        until the server has said CopyInResponse we can't know which ones, so all but Sync and Flush waits.
+        """
+        session = self.session
+        data = kind in (m.COPY_DATA, m.COPY_DONE, m.COPY_FAIL)
+        if session.copy is CopyState.FAILED:
+            if data:
+                return b""
+            session.copy = CopyState.NONE
+            return self._handlers[kind](buf, start, end)
+        if kind == m.TERMINATE:
+            return self._terminate(buf, start, end)
+        if session.copy is CopyState.PENDING:
+            if kind in (m.SYNC, m.FLUSH):
+                return self._handlers[kind](buf, start, end)
+            self._waiting_for_copy = self._waiting = True
+            session.agent_peer.pause()
+            return HOLD
+        if kind in (m.COPY_DONE, m.COPY_FAIL):
+            session.copy = CopyState.NONE
+        elif kind not in (m.COPY_DATA, m.SYNC, m.FLUSH):
+            raise ProtocolError(f"unexpected message type {kind} during COPY from stdin")
+        return None
+
+    def copy_settled(self) -> None:
+        """The server has answered a COPY FROM STDIN: with CopyInResponse, or with an error."""
+        if self._waiting_for_copy:
+            self._waiting_for_copy = False
+            self.resume()
+
+    def _terminate(self, buf: bytes, start: int, end: int) -> Outcome:
+        """An orderly end: what was sent before still runs, as it would without us."""
+        session = self.session
+        if not session.pending:
+            session.end(why="terminated by the agent")
+            return b""
+        session.terminating = True
+        return None
+
+    def _poison(self, kind: Owed, refused: Refused) -> bytes:
+        self.session.pending.append(Pending(kind, poison=refused.token, error=refused.error))
+        return poison_query(refused) if kind is Owed.QUERY else poison_parse(refused)
+
+    def _hold(self, sql: bytes) -> object:
+        self._waiting = True
+        self.session.agent_peer.pause()
+        self.session.firewall.read_in_worker(self.session, sql, self.resume)
+        return HOLD
+
+
+_FUNCTION_CALL: Final = refusal(
+    Decision(
+        "deny",
+        SqlState.NOT_UNDERSTOOD,
+        "built-in",
+        "The fast-path function call carries no SQL that could be judged.",
+        "Call the function in a SELECT instead.",
+        "after-rewrite",
+    )
+)
+
+
+def _too_many(what: str) -> ErrorFields:
+    return ErrorFields.limit(f"This session holds too many {what}.", f"Close {what} that are not needed.")
+
+
+def _no_such_statement(name: bytes) -> ErrorFields:
+    shown = name.decode("utf-8", "replace")
+    text = (
+        f'prepared statement "{shown}" does not exist'
+        if name
+        else "unnamed prepared statement does not exist"
+    )
+    return ErrorFields("26000", text, "", "")
+
+
+def _no_such_portal(name: bytes) -> ErrorFields:
+    return ErrorFields("34000", f'portal "{name.decode("utf-8", "replace")}" does not exist', "", "")

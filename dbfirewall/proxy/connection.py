@@ -1,0 +1,213 @@
+"""One accepted connection, from its first byte to a running session (or to being turned away)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import ssl
+from typing import TYPE_CHECKING
+
+from dbfirewall.errors import AuditError, CatalogError, ProtocolError, SqlState
+from dbfirewall.policy.models import Agent, Role
+from dbfirewall.proxy.admission import (
+    Request,
+    Turned,
+    check_database,
+    read_request,
+    startup_framer,
+    startup_parameters,
+)
+from dbfirewall.proxy.agent_side import AgentSide
+from dbfirewall.proxy.login import authenticate
+from dbfirewall.proxy.peer import Peer
+from dbfirewall.proxy.pins import pins, tripwires
+from dbfirewall.proxy.refusals import fatal
+from dbfirewall.proxy.server_side import ServerSide
+from dbfirewall.proxy.session import Session
+from dbfirewall.proxy.upstream import Upstream, UpstreamError, connect
+from dbfirewall.wire import backend
+from dbfirewall.wire import messages as m
+from dbfirewall.wire.authentication import AuthenticationOk, encode_authentication
+from dbfirewall.wire.framing import Framer
+from dbfirewall.wire.startup import CancelRequest
+
+if TYPE_CHECKING:
+    from dbfirewall.proxy.firewall import Firewall
+
+log = logging.getLogger(__name__)
+
+CANCEL_KEY_BYTES = {m.PROTOCOL_3_0: 4, m.PROTOCOL_3_2: 32}
+
+
+class Connection:
+    """Brings one agent from accept to session. `context`: TLS towards agents, None where it is off."""
+
+    def __init__(
+        self, firewall: Firewall, peer: Peer, context: ssl.SSLContext | None, *, tls_required: bool
+    ) -> None:
+        self._firewall = firewall
+        self._peer = peer
+        self._context = context
+        self._tls_required = tls_required
+        self._framer: Framer = startup_framer()
+        self._agent: str | None = None
+        address = peer.transport.get_extra_info("peername")
+        self.address = f"{address[0]}:{address[1]}" if isinstance(address, tuple) else "local"
+        self._host = address[0] if isinstance(address, tuple) else "local"
+
+    async def run(self) -> None:
+        """Until the session runs, or the connection is closed."""
+        limits = self._firewall.settings.limits
+        session: Session | None = None
+        try:
+            async with asyncio.timeout(limits.handshake_timeout):
+                request = await read_request(self._peer, self._framer, self._context)
+                if isinstance(request, CancelRequest):
+                    self._firewall.cancel(request.pid, request.key)
+                    self._peer.close()
+                    return
+                agent, role = await self._log_in(request)
+            session = await self._open(request, agent, role)
+        except Turned as turned:
+            self._turn_away(turned)
+        except ProtocolError as error:
+            self._turn_away(Turned(error.sqlstate, str(error), reason="protocol"))
+        except TimeoutError:
+            self._turn_away(Turned(SqlState.PROTOCOL, "The startup took too long.", reason="timeout"))
+        except AuditError as error:
+            log.critical("%s", error)
+            text = "The audit record cannot be written, so nothing may run."
+            self._turn_away(Turned(SqlState.NOT_READY, text, reason="audit"), recorded=False)
+        except ConnectionError:
+            self._peer.abort()
+        except Exception:  # whatever goes wrong at startup must end this connection, and no other
+            log.exception("startup of a connection failed")
+            self._turn_away(Turned(SqlState.INTERNAL, "Internal error at startup.", reason="internal"))
+        finally:
+            if session is None:
+                self._firewall.connections.closed(self._agent)
+
+    # -- steps ------------------------------------------------------------------------------------------------
+
+    async def _log_in(self, request: Request) -> tuple[Agent, Role]:
+        if self._tls_required and not request.encrypted:
+            raise Turned(
+                SqlState.NOT_AUTHORIZED,
+                "This firewall accepts only TLS connections.",
+                hint="Connect with sslmode=require or stronger.",
+                reason="plaintext",
+            )
+        if request.negotiate:
+            self._peer.send(request.negotiate)
+        agent = await authenticate(self._firewall, self._peer, self._framer, request.user, self._host)
+        check_database(request, agent)
+        role = self._firewall.rules.roles[agent.role]
+        limit = role.limits.connections or self._firewall.settings.limits.connections_per_agent
+        if not self._firewall.connections.authenticated(request.user, limit):
+            raise Turned(
+                SqlState.TOO_MANY_CONNECTIONS,
+                f"This agent has its {limit} connections already.",
+                hint="Close one of them, or retry later.",
+                reason="agent connections",
+            )
+        self._agent = request.user
+        return agent, role
+
+    async def _open(self, request: Request, agent: Agent, role: Role) -> Session:
+        firewall = self._firewall
+        asked = startup_parameters(request, role)
+        database = agent.database
+        try:
+            catalog = await firewall.catalogs.wait_for(database, firewall.targets[database].connect_timeout)
+        except CatalogError as error:
+            log.warning("no catalog of %s: %s", database, error)
+            raise _unavailable() from None
+        credentials = firewall.credentials[database, role.name]
+        path = firewall.search_path(role, database)
+        wanted = pins(role, path, catalog.server_version) | asked
+        try:
+            upstream = await connect(firewall.targets[database], credentials, wanted)
+        except UpstreamError as error:
+            firewall.metrics.upstream_failures.inc(database, "connect")
+            log.warning("cannot connect to %s: %s", database, error)
+            raise _unavailable() from None
+        try:
+            return self._start(request, agent, role, asked, upstream)
+        except BaseException:
+            upstream.peer.abort()
+            raise
+
+    def _start(
+        self, request: Request, agent: Agent, role: Role, asked: dict[str, str], upstream: Upstream
+    ) -> Session:
+        firewall = self._firewall
+        application = asked.get("application_name", "")
+        path = None if "search_path" in asked else firewall.search_path(role, agent.database)
+        judge = firewall.judge(role, agent.database, application, path)
+        wires = tripwires(role, asked, upstream.parameters)
+        if judge is None or self._peer.lost:
+            raise _unavailable()
+        session_id = secrets.token_hex(6)
+        audit = firewall.audit.session(
+            session_id=session_id, agent=request.user, role=role.name, database=agent.database,
+            peer=self.address, application=application,
+        )  # fmt: skip
+        session = Session(firewall, session_id, request.user, role, agent.database, application,
+                          self._peer, upstream, audit, judge, wires)  # fmt: skip
+        session.path_known = path is not None
+        audit.event("session_start")
+        firewall.audit.flush()
+        self._greet(request, session, upstream)
+        return session
+
+    def _greet(self, request: Request, session: Session, upstream: Upstream) -> None:
+        """Tell the agent that it is in, and connect the two sides."""
+        firewall, peer = self._firewall, self._peer
+        cancel = firewall.register(session, upstream.pid, CANCEL_KEY_BYTES[request.version])
+        agent = self._agent
+        session.on_end.append(lambda: firewall.connections.closed(agent))
+        status = [
+            backend.encode_parameter_status(backend.ParameterStatus(name.encode(), value.encode()))
+            for name, value in upstream.parameters.items()
+        ]
+        key = backend.encode_backend_key_data(backend.BackendKeyData(cancel.pid, cancel.key))
+        ready = backend.encode_ready_for_query(m.STATUS_IDLE)
+        peer.send(b"".join([*status, *upstream.notices, key, ready]))
+        agent_side = AgentSide(session, firewall.settings.limits.message_bytes)
+        server_side = ServerSide(session)
+        session.copy_settled = agent_side.copy_settled
+        peer.pair(upstream.peer)
+        upstream.peer.pair(peer)
+        peer.on_lost, upstream.peer.on_lost = session.agent_lost, session.server_lost
+        if upstream.peer.lost:
+            session.server_lost(None)
+            return
+        upstream.peer.go_hot(server_side.receive)
+        rest = self._framer.take()
+        if rest:
+            agent_side.receive(rest)
+        peer.go_hot(agent_side.receive)
+
+    def _turn_away(self, turned: Turned, *, recorded: bool = True) -> None:
+        firewall = self._firewall
+        firewall.metrics.connections_refused.inc(turned.reason)
+        self._peer.close(fatal(turned.sqlstate, str(turned), detail=turned.detail, hint=turned.hint))
+        if recorded and not firewall.draining:
+            firewall.audit.event(
+                "refused_connection", peer=self.address, agent=self._agent, sqlstate=turned.sqlstate,
+                error=turned.reason,
+            )  # fmt: skip
+
+
+def authentication_ok() -> bytes:
+    """The AuthenticationOk message."""
+    return encode_authentication(AuthenticationOk())
+
+
+def _unavailable() -> Turned:
+    """Nothing of why: that is the operator's to know (see the log)."""
+    return Turned(
+        SqlState.UPSTREAM_DOWN, "The database behind the firewall cannot be reached now.",
+        hint="Retry later.", reason="upstream",
+    )  # fmt: skip

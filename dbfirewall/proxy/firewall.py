@@ -1,0 +1,235 @@
+"""What all sessions share: rules, judges, catalogs, limits, audit, metrics; and the registry of sessions."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dbfirewall.audit import AuditLog
+from dbfirewall.errors import AuditError, ConfigError
+from dbfirewall.gate import Judge
+from dbfirewall.limits import ConnectionLimiter, LoginBackoff, RateLimiter
+from dbfirewall.metrics import Metrics
+from dbfirewall.policy.loader import load_rules
+from dbfirewall.policy.models import Role, Rules
+from dbfirewall.proxy.catalogs import CatalogService
+from dbfirewall.proxy.dsn import Target, parse_dsn
+from dbfirewall.proxy.parse_pool import ParsePool
+from dbfirewall.proxy.secrets import LoginKey, read_credentials
+from dbfirewall.proxy.session import Session
+from dbfirewall.proxy.tasks import TaskOwner
+from dbfirewall.proxy.upstream import Credentials, send_cancel
+from dbfirewall.settings import Settings
+
+log = logging.getLogger(__name__)
+
+PROFILED_CLIENTS = frozenset({"pg_dump"})
+"""application_name values that matter to decisions (docs/rules.md, Client housekeeping)."""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelKey:
+    """What BackendKeyData gives an agent: the server's pid, and a key of our own."""
+
+    pid: int
+    key: bytes
+
+
+class Firewall:
+    """One process's shared state; everything here runs on the one event loop."""
+
+    def __init__(self, settings: Settings, rules_path: Path) -> None:
+        self.settings = settings
+        self._rules_path = rules_path
+        self.metrics = Metrics()
+        self.audit = AuditLog(
+            settings.state,
+            fsync=settings.audit.fsync,
+            max_bytes=settings.audit.max_bytes,
+            sql=settings.audit.sql,
+        )
+        self.tasks = TaskOwner()
+        self.pool = ParsePool(settings.parse.deadline)
+        self.catalogs = CatalogService(self.metrics, settings.catalog.refresh, self._catalog_loaded)
+        self.connections = ConnectionLimiter(
+            total=settings.limits.connections, unauthenticated=settings.limits.unauthenticated
+        )
+        self.rates = RateLimiter(time.monotonic)
+        self.backoff = LoginBackoff(time.monotonic)
+        self.bytes_to_server = self.metrics.relayed_bytes.cell("to_server")
+        self.bytes_to_agent = self.metrics.relayed_bytes.cell("to_agent")
+        self.max_sql_bytes = settings.limits.sql_bytes
+        self.sessions: dict[str, Session] = {}
+        self._cancel: dict[CancelKey, Session] = {}
+        self.draining = False
+        self.stop_now = asyncio.Event()
+        self.rules = Rules(version=1)
+        self.targets: dict[str, Target] = {}
+        self.credentials: dict[LoginKey, Credentials] = {}
+        self._judges: dict[tuple[str, str, str, tuple[str, ...] | None], Judge] = {}
+
+    # -- rules ------------------------------------------------------------------------------------------------
+
+    def load(self) -> None:
+        """Read the rules and put them in force, all or nothing. Raises ConfigError."""
+        rules = load_rules(self._rules_path)
+        if not rules.agents:
+            raise ConfigError("no agents in the rules: nobody could connect", file=str(self._rules_path))
+        targets = {name: parse_dsn(database.dsn) for name, database in rules.databases.items()}
+        for target in targets.values():
+            target.tls_context()
+        credentials = read_credentials(rules)
+        self.rules, self.targets, self.credentials = rules, targets, credentials
+        self._judges.clear()
+        self.rates.keep(frozenset(rules.agents))
+        self.catalogs.keep(frozenset(targets))
+        for name, target in targets.items():
+            login = next((key for key in sorted(credentials) if key[0] == name), None)
+            if login is not None:
+                self.catalogs.watch(name, target, credentials[login], self.tasks)
+        self.audit.event("rules_loaded", fingerprint=rules.revision)
+        self.metrics.rules_loads.inc("ok")
+        self.metrics.rules_loaded.set(time.time())
+        for session in list(self.sessions.values()):
+            session.refresh_judge()
+
+    def reload(self) -> None:
+        """As `load`, but the rules in force stay when the new ones are wrong."""
+        try:
+            self.load()
+            self.audit.flush()
+            log.info("rules reloaded, revision %s", self.rules.revision[:12])
+        except ConfigError as error:
+            self.metrics.rules_loads.inc("rejected")
+            log.error("rules not reloaded, the old ones stay in force: %s", error)  # noqa: TRY400  no traceback
+
+    # -- judging ----------------------------------------------------------------------------------------------
+
+    def judge_for(self, session: Session) -> Judge | None:
+        """The current judge of a session; None where its agent may no longer be here."""
+        agent = self.rules.agents.get(session.agent)
+        role = self.rules.roles.get(agent.role) if agent is not None else None
+        if (
+            agent is None
+            or role is None
+            or role.name != session.role.name
+            or agent.database != session.database
+        ):
+            return None
+        session.role = role
+        path = self.search_path(role, session.database) if session.path_known else None
+        return self.judge(role, session.database, session.application, path)
+
+    def search_path(self, role: Role, database: str) -> tuple[str, ...]:
+        """The role's search_path with `$user` as the login that it is."""
+        user = self.credentials[database, role.name].user
+        return tuple(user if schema == "$user" else schema for schema in role.search_path)
+
+    def judge(
+        self, role: Role, database: str, application: str, path: tuple[str, ...] | None
+    ) -> Judge | None:
+        """The judge for these facts, shared by all sessions that have them; None before the catalog is there."""
+        catalog = self.catalogs.current(database)
+        if catalog is None:
+            return None
+        client = application if application in PROFILED_CLIENTS else ""
+        key = (role.name, database, client, path)
+        found = self._judges.get(key)
+        if found is None:
+            found = self._judges[key] = Judge(
+                role,
+                catalog,
+                self.metrics,
+                application_name=client,
+                search_path=path,
+                max_text_bytes=self.max_sql_bytes,
+                inline_bytes=self.settings.parse.inline_bytes,
+            )
+        return found
+
+    def _catalog_loaded(self, database: str) -> None:
+        for key in [key for key in self._judges if key[1] == database]:
+            del self._judges[key]
+        for session in list(self.sessions.values()):
+            if session.database == database:
+                session.refresh_judge()
+
+    def catalog_changed(self, session: Session) -> None:
+        """A statement that can change names has run in this session's database."""
+        self.catalogs.refresh_soon(session.database)
+
+    def read_in_worker(self, session: Session, sql: bytes, resume: Callable[[], None]) -> None:
+        """Read a long text in a worker process; then give the session its verdict and go on."""
+        self.tasks.spawn(f"parse for {session.id}", self._read_in_worker(session, sql, resume))
+
+    async def _read_in_worker(self, session: Session, sql: bytes, resume: Callable[[], None]) -> None:
+        started = time.perf_counter()
+        reading = await self.pool.read(sql)
+        self.metrics.parse.observe(time.perf_counter() - started)
+        judge = session.judge
+        verdict = await asyncio.to_thread(judge.judge_reading, sql, reading, session.facts)
+        session.take_verdict(sql, judge, verdict)
+        resume()
+
+    # -- sessions ---------------------------------------------------------------------------------------------
+
+    def register(self, session: Session, pid: int, key_bytes: int) -> CancelKey:
+        """Enter a session; returns the cancel key for its agent."""
+        cancel = CancelKey(pid, secrets.token_bytes(key_bytes))
+        self.sessions[session.id] = session
+        self._cancel[cancel] = session
+        gauge = self.metrics.sessions.cell(session.role.name)
+        gauge.value += 1
+
+        def leave() -> None:
+            self.sessions.pop(session.id, None)
+            self._cancel.pop(cancel, None)
+            gauge.value -= 1
+
+        session.on_end.append(leave)
+        return cancel
+
+    def cancel(self, pid: int, key: bytes) -> None:
+        """An agent's CancelRequest; a wrong key is ignored, as Postgres does."""
+        for known, session in self._cancel.items():
+            if known.pid == pid and hmac.compare_digest(known.key, key):
+                session.audit.event("cancel")
+                self.cancel_upstream(session)
+                return
+
+    def cancel_upstream(self, session: Session) -> None:
+        """Ask the server to cancel what a session runs."""
+        work = send_cancel(self.targets[session.database], session.upstream_pid, session.upstream_key)
+        self.tasks.spawn(f"cancel for {session.id}", work)
+
+    # -- health -----------------------------------------------------------------------------------------------
+
+    def metrics_text(self) -> bytes:
+        """The metrics in Prometheus' text format."""
+        self.metrics.connections.set(self.connections.unauthenticated, "startup")
+        self.metrics.connections.set(self.connections.total - self.connections.unauthenticated, "session")
+        return self.metrics.render()
+
+    def health(self) -> list[str]:
+        """What is wrong with the process, in sentences."""
+        problem = self.audit.check()
+        return [] if problem is None else [f"the audit record cannot be written: {problem}"]
+
+    def readiness(self) -> list[str]:
+        """Why agents can't be served, in sentences."""
+        draining = ["the firewall is shutting down"] if self.draining else []
+        return draining + self.health() + self.catalogs.problems()
+
+    def flush_audit(self) -> None:
+        """Write what waits in the audit buffer (outcomes, session ends); failures show at the next statement."""
+        try:
+            self.audit.flush()
+        except AuditError as error:
+            self.metrics.audit_failures.inc()
+            log.critical("%s", error)

@@ -1,0 +1,174 @@
+"""What the server still owes an answer to, in order: the proxy's only picture of the server's state.
+
+Rules (https://www.postgresql.org/docs/current/protocol-flow.html):
+- Every forwarded message that is answered has one entry, in the order sent; an answer settles the head.
+- An error in the extended protocol makes the server skip everything up to the next Sync: so do we.
+- An error in a simple Query does not: its ReadyForQuery follows.
+- An answer that does not fit the head is a desynchronised session: it ends.
+- What a prepared-statement name means is only settled by ParseComplete; until then every meaning that may
+  hold is kept, and a Bind must be allowed for all of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from time import perf_counter
+
+from dbfirewall.gate import Judge, Verdict
+
+
+class Owed(IntEnum):
+    """Kinds of entries, by the message that was sent."""
+
+    QUERY = 0x51
+    PARSE = 0x50
+    BIND = 0x42
+    DESCRIBE = 0x44
+    CLOSE = 0x43
+    EXECUTE = 0x45
+    SYNC = 0x53
+
+
+class CopyState(IntEnum):
+    """COPY FROM STDIN, seen from the agent: none → pending (sent, not answered) → active → none.
+
+    `FAILED`: the server ended it; CopyData still in flight is dropped by the server, as the protocol says.
+    """
+
+    NONE = 0
+    PENDING = 1
+    ACTIVE = 2
+    FAILED = 3
+
+
+class Call:
+    """One execution of an allowed statement, from its audit record to its outcome.
+
+    `sent`: the session's byte count when it began. `rows`: DataRows so far (counted where a limit needs it);
+    `total`: rows by its command tags. `cut`: the row limit was reached. `ended`: its outcome is recorded.
+    """
+
+    __slots__ = (
+        "audit_id", "cut", "ended", "judge", "refused_rows", "rows", "sent", "sql", "started", "total", "verdict",
+    )  # fmt: skip
+
+    def __init__(self, audit_id: str, sql: bytes, verdict: Verdict, judge: Judge, sent: int) -> None:
+        self.audit_id = audit_id
+        self.sql = sql
+        self.verdict = verdict
+        self.judge = judge
+        self.started = perf_counter()
+        self.sent = sent
+        self.rows = 0
+        self.total = 0
+        self.cut = False
+        self.ended = False
+        self.refused_rows = False
+
+
+class Prepared:
+    """One meaning of a prepared-statement name. `confirmed`: the server has answered ParseComplete."""
+
+    __slots__ = ("confirmed", "judge", "sql", "verdict")
+
+    def __init__(self, sql: bytes, verdict: Verdict, judge: Judge, *, confirmed: bool = False) -> None:
+        self.sql = sql
+        self.verdict = verdict
+        self.judge = judge
+        self.confirmed = confirmed
+
+
+class Pending:
+    """One entry. `poison`: the token that stands in the forwarded text; `error`: what the agent gets instead.
+
+    `name`: of the statement or portal; `of_statement`: which of the two a Close closes.
+    """
+
+    __slots__ = ("call", "error", "kind", "name", "of_statement", "poison", "prepared")
+
+    def __init__(
+        self,
+        kind: Owed,
+        call: Call | None = None,
+        name: bytes = b"",
+        prepared: Prepared | None = None,
+        poison: bytes = b"",
+        error: bytes = b"",
+        *,
+        of_statement: bool = False,
+    ) -> None:
+        self.kind = kind
+        self.call = call
+        self.name = name
+        self.prepared = prepared
+        self.poison = poison
+        self.error = error
+        self.of_statement = of_statement
+
+
+BIND = Pending(Owed.BIND)
+DESCRIBE = Pending(Owed.DESCRIBE)
+SYNC = Pending(Owed.SYNC)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A refusal ready for the wire: the poison to forward, and the ErrorResponse that replaces its error."""
+
+    token: bytes
+    error: bytes
+
+
+class StatementNames:
+    """What each prepared-statement name may mean on the server right now."""
+
+    MAX_NAMES = 10_000
+    MAX_MEANINGS = 8
+
+    def __init__(self) -> None:
+        self._names: dict[bytes, list[Prepared]] = {}
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def meanings(self, name: bytes) -> list[Prepared]:
+        """Every meaning that may hold, oldest first; empty where the name is not known."""
+        return self._names.get(name, [])
+
+    def full(self, name: bytes) -> bool:
+        """Security limit: whether one more meaning of `name` would be too many."""
+        meanings = self._names.get(name)
+        return len(self._names) >= self.MAX_NAMES if meanings is None else len(meanings) >= self.MAX_MEANINGS
+
+    def add(self, name: bytes, prepared: Prepared) -> None:
+        """`name` was sent to the server with one more meaning."""
+        self._names.setdefault(name, []).append(prepared)
+
+    def confirm(self, name: bytes, prepared: Prepared) -> None:
+        """ParseComplete: this meaning holds, and older ones are gone."""
+        prepared.confirmed = True
+        meanings = self._names[name]
+        if meanings[0] is not prepared:
+            del meanings[: meanings.index(prepared)]
+
+    def withdraw(self, name: bytes, prepared: Prepared) -> None:
+        """The server skipped or refused it."""
+        meanings = self._names.get(name, [])
+        if prepared in meanings:
+            meanings.remove(prepared)
+        if not meanings:
+            self._names.pop(name, None)
+
+    def close(self, name: bytes) -> None:
+        """CloseComplete: what was confirmed is gone; what was sent after it is not."""
+        left = [prepared for prepared in self._names.get(name, []) if not prepared.confirmed]
+        if left:
+            self._names[name] = left
+        else:
+            self._names.pop(name, None)
+
+    @property
+    def any_from_protocol(self) -> bool:
+        """Whether a named statement was prepared through the protocol."""
+        return any(self._names.keys() - {b""})

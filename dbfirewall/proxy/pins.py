@@ -1,0 +1,58 @@
+"""The session wall: what the firewall sets on the server when it opens a session, and watches afterwards.
+
+Pins travel in the startup packet, so they win over `ALTER ROLE … SET`, and RESET goes back to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dbfirewall.errors import SqlState
+from dbfirewall.policy.models import Role
+from dbfirewall.proxy.admission import Turned
+from dbfirewall.sql.facts import quote_identifier
+
+_TIMEOUTS = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+_TRANSACTION_TIMEOUT_SINCE = 170000
+
+
+def pins(role: Role, search_path: tuple[str, ...], server_version: int) -> dict[str, str]:
+    """Startup parameters for a session of `role`. `server_version`: e.g. 180006."""
+    values = {
+        "client_encoding": "UTF8",
+        "search_path": ", ".join(map(quote_identifier, search_path)) or '""',
+    }
+    if role.read_only:
+        values["default_transaction_read_only"] = "on"
+    names: tuple[str, ...] = _TIMEOUTS
+    if server_version >= _TRANSACTION_TIMEOUT_SINCE:
+        names = (*names, "transaction_timeout")
+    for name in names:
+        if (milliseconds := getattr(role.limits, name)) is not None:
+            values[name] = str(milliseconds)
+    return values
+
+
+def tripwires(role: Role, asked: Mapping[str, str], reported: Mapping[str, str]) -> dict[str, str]:
+    """Reported parameter (lower case) → the value it must keep in this session.
+
+    `reported`: the server's ParameterStatus messages at startup. Raises Turned where the server does not confirm
+    what every decision rests on.
+    """
+    values = {name.lower(): value for name, value in reported.items()}
+    required = {"client_encoding": "UTF8", "standard_conforming_strings": "on"}
+    if role.read_only:
+        required["default_transaction_read_only"] = "on"
+    for name, wanted in required.items():
+        if values.get(name) != wanted:
+            raise Turned(
+                SqlState.UPSTREAM_DOWN, f"The server does not confirm {name} = {wanted}; no session is possible.",
+                reason="unpinned",
+            )  # fmt: skip
+    watched = dict(required)
+    for name in ("session_authorization", "is_superuser"):
+        if name in values:
+            watched[name] = values[name]
+    if "search_path" in values and "search_path" not in asked:
+        watched["search_path"] = values["search_path"]
+    return watched

@@ -1,0 +1,48 @@
+"""Refusals on the wire: the ErrorResponse that the agent gets, and the poison that takes the statement's place.
+
+The poison is a text that the server must refuse as a syntax error. So the server itself keeps ordering, pipelines
+and transaction status right (docs/architecture.md); its error is recognised by the token and replaced.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+from dbfirewall.errors import SqlState
+from dbfirewall.policy.refusal import ErrorFields
+from dbfirewall.proxy.pending import Refused
+from dbfirewall.wire.backend import encode_error_response
+from dbfirewall.wire.frontend import Parse, encode_parse, encode_query
+
+
+def error_response(fields: ErrorFields, severity: str = "ERROR") -> bytes:
+    """The whole ErrorResponse message for a refusal."""
+    values = {"S": severity, "V": severity, "C": str(fields.sqlstate), "M": fields.message}
+    if fields.detail:
+        values["D"] = fields.detail
+    if fields.hint:
+        values["H"] = fields.hint
+    return encode_error_response(values)
+
+
+def fatal(sqlstate: SqlState | str, message: str, *, detail: str = "", hint: str = "") -> bytes:
+    """A FATAL ErrorResponse: the session ends after it."""
+    return error_response(ErrorFields(str(sqlstate), message, detail, hint), "FATAL")
+
+
+def refuse(fields: ErrorFields) -> Refused:
+    """A refusal with a token that nobody can guess."""
+    return Refused(b"dbfirewall_denied_" + secrets.token_hex(8).encode(), error_response(fields))
+
+
+def poison_query(refused: Refused) -> bytes:
+    """What goes to the server in the place of a Query or FunctionCall."""
+    return encode_query(refused.token)
+
+
+def poison_parse(refused: Refused) -> bytes:
+    """What goes to the server in the place of a Parse, Bind or Execute.
+
+    It names a statement of its own: an unnamed Parse, even a failing one, would drop the unnamed statement.
+    """
+    return encode_parse(Parse(refused.token, refused.token))

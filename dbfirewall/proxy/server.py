@@ -1,0 +1,125 @@
+"""Running the firewall: listeners, signals, drain. `serve` is what `dbfirewall serve` calls."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+import ssl
+from pathlib import Path
+from typing import Any
+
+from dbfirewall.errors import SqlState
+from dbfirewall.proxy.connection import Connection
+from dbfirewall.proxy.firewall import Firewall
+from dbfirewall.proxy.peer import Peer
+from dbfirewall.proxy.refusals import fatal
+from dbfirewall.proxy.tls import agent_context
+from dbfirewall.settings import Settings
+from dbfirewall.web.app import create_app
+from dbfirewall.web.server import bind, serve_admin
+
+log = logging.getLogger(__name__)
+
+FLUSH_SECONDS = 0.2
+"""How long an outcome may wait in memory when no statement follows it."""
+
+BACKLOG = 512
+
+
+async def serve(settings: Settings, rules_path: Path) -> int:
+    """Run until SIGTERM or SIGINT, then drain; returns the exit status. Raises ConfigError, AuditError."""
+    context = _agent_context(settings)
+    listener = bind(settings.listen.host, settings.listen.port)
+    admin = bind(settings.admin.host, settings.admin.port)
+    firewall = Firewall(settings, rules_path)
+    stop = asyncio.Event()
+    try:
+        firewall.load()
+        firewall.audit.flush()
+        _on_signals(firewall, stop)
+        server = await _listen(
+            firewall, listener, context, tls_required=not settings.listen.loopback and context is not None
+        )
+        web_stop = asyncio.Event()
+        web = firewall.tasks.spawn("admin listener", serve_admin(create_app(firewall), admin, web_stop))
+        firewall.tasks.spawn("audit flush", _flush_forever(firewall))
+        log.info("listening on %s, admin on %s", _name(listener), _name(admin))
+        await stop.wait()
+        server.close()
+        await _drain(firewall)
+        web_stop.set()
+        await asyncio.wait([web], timeout=5.0)
+    finally:
+        await firewall.tasks.close()
+        firewall.pool.close()
+        firewall.audit.close()
+    return 0
+
+
+def _agent_context(settings: Settings) -> ssl.SSLContext | None:
+    if settings.tls is None or settings.tls == "off":
+        return None
+    return agent_context(settings.tls.cert, settings.tls.key)
+
+
+def _name(sock: socket.socket) -> str:
+    host, port = sock.getsockname()[:2]
+    return f"{host}:{port}"
+
+
+async def _listen(
+    firewall: Firewall, listener: socket.socket, context: ssl.SSLContext | None, *, tls_required: bool
+) -> asyncio.Server:
+    def connected(peer: Peer) -> None:
+        if firewall.draining or not firewall.connections.accept():
+            firewall.metrics.connections_refused.inc("draining" if firewall.draining else "connections")
+            peer.close(fatal(SqlState.TOO_MANY_CONNECTIONS, "Too many connections.", hint="Retry later."))
+            return
+        connection = Connection(firewall, peer, context, tls_required=tls_required)
+        firewall.tasks.spawn("connection", connection.run())
+
+    listener.listen(BACKLOG)
+    return await asyncio.get_running_loop().create_server(
+        lambda: Peer(connected), sock=listener, backlog=BACKLOG
+    )
+
+
+def _on_signals(firewall: Firewall, stop: asyncio.Event) -> None:
+    """SIGTERM and SIGINT drain, the second one at once; SIGHUP reloads the rules."""
+    loop = asyncio.get_running_loop()
+
+    def ask_to_stop() -> None:
+        if stop.is_set():
+            firewall.stop_now.set()
+        stop.set()
+
+    loop.add_signal_handler(signal.SIGTERM, ask_to_stop)
+    loop.add_signal_handler(signal.SIGINT, ask_to_stop)
+    loop.add_signal_handler(signal.SIGHUP, firewall.reload)
+
+
+async def _drain(firewall: Firewall) -> None:
+    """Idle sessions end now, others when they become idle, and all of them at the deadline."""
+    firewall.draining = True
+    log.info("draining %d sessions", len(firewall.sessions))
+    for session in list(firewall.sessions.values()):
+        if session.idle:
+            session.drain()
+    deadline = asyncio.get_running_loop().time() + firewall.settings.limits.drain_timeout
+    while firewall.sessions and asyncio.get_running_loop().time() < deadline:
+        try:
+            await asyncio.wait_for(firewall.stop_now.wait(), 0.05)
+            break
+        except TimeoutError:
+            pass
+    for session in list(firewall.sessions.values()):
+        session.drain()
+    await asyncio.sleep(0.05)  # let the last errors leave
+
+
+async def _flush_forever(firewall: Firewall) -> Any:
+    while True:
+        await asyncio.sleep(FLUSH_SECONDS)
+        firewall.flush_audit()

@@ -1,0 +1,280 @@
+"""Server → agent: one walk over each chunk, looking inside only where the session's state or the audit needs it.
+
+Rows are skipped by their headers; whole chunks go on in one write. What is looked at: CommandComplete (rows for
+the audit), ReadyForQuery (transaction status), ErrorResponse (our poison comes back as our refusal),
+ParameterStatus (tripwires), and whatever settles an entry of `Session.pending`.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Final
+
+from dbfirewall.errors import ProtocolError, SqlState
+from dbfirewall.proxy.pending import Call, CopyState, Owed, Pending
+from dbfirewall.proxy.refusals import fatal
+from dbfirewall.proxy.session import Session
+from dbfirewall.wire import messages as m
+from dbfirewall.wire.backend import (
+    decode_command_complete,
+    decode_error_response,
+    decode_parameter_status,
+    decode_ready_for_query,
+    tag_rows,
+)
+
+_LENGTH: Final = struct.Struct(">I").unpack_from
+_STREAMED: Final = frozenset(
+    (m.DATA_ROW, m.COPY_DATA, m.ROW_DESCRIPTION, m.PARAMETER_DESCRIPTION, m.NOTIFICATION_RESPONSE)
+)
+"""May be longer than a chunk; only their headers matter."""
+
+MAX_INSPECTED: Final = 1024 * 1024
+"""Security limit: the longest message from the server that is held whole in order to look inside."""
+
+Handler = Callable[[bytes, int, int], bytes | None]
+
+
+class ServerSide:
+    """Walks what the server sends in one session. `receive` is the server peer's receiver."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self._held = b""
+        self._stream_left = 0
+        self._max_rows = session.role.limits.max_rows
+        self._handlers: dict[int, Handler] = {
+            m.DATA_ROW: self._data_row,
+            m.COPY_DATA: self._relay,
+            m.ROW_DESCRIPTION: self._row_description,
+            m.NO_DATA: self._row_description,
+            m.PARAMETER_DESCRIPTION: self._relay,
+            m.NOTIFICATION_RESPONSE: self._relay,
+            m.NOTICE_RESPONSE: self._relay,
+            m.COMMAND_COMPLETE: self._command_complete,
+            m.EMPTY_QUERY_RESPONSE: self._command_complete,
+            m.PORTAL_SUSPENDED: self._command_complete,
+            m.READY_FOR_QUERY: self._ready,
+            m.ERROR_RESPONSE: self._error,
+            m.PARSE_COMPLETE: self._parse_complete,
+            m.BIND_COMPLETE: self._bind_complete,
+            m.CLOSE_COMPLETE: self._close_complete,
+            m.PARAMETER_STATUS: self._parameter_status,
+            m.COPY_IN_RESPONSE: self._copy_in,
+            m.COPY_OUT_RESPONSE: self._relay,
+            m.COPY_DONE: self._relay,
+        }
+
+    def receive(self, data: bytes) -> None:
+        """Take one chunk; relays what is complete, and rows as they come."""
+        self.session.guarded(self._walk, data)
+
+    def _walk(self, data: bytes) -> None:
+        session = self.session
+        buf = self._held + data if self._held else data
+        size = len(buf)
+        run, pos = 0, min(self._stream_left, size)
+        self._stream_left -= pos
+        out: list[bytes] = []
+        handlers = self._handlers
+        while size - pos >= 5:
+            kind = buf[pos]
+            length: int = _LENGTH(buf, pos + 1)[0]
+            end = pos + 1 + length
+            handler = handlers.get(kind)
+            if handler is None or length < 4:
+                raise ProtocolError(
+                    "the server sent a message that this session cannot have", SqlState.PROTOCOL
+                )
+            if end > size:
+                if kind not in _STREAMED:
+                    if length > MAX_INSPECTED:
+                        raise ProtocolError("the server sent a message that is too long", SqlState.PROTOCOL)
+                    break
+                self._stream_left = end - size
+                end = size
+            session.sent += end - pos
+            result = handler(buf, pos + 5, end)
+            if result is not None:
+                out += (buf[run:pos], result)
+                run = end
+            pos = end
+            if session.ended:
+                return
+        out.append(buf[run:pos] if run or pos < size else buf)
+        self._held = buf[pos:]
+        reply = out[0] if len(out) == 1 else b"".join(out)
+        session.firewall.bytes_to_agent.value += len(reply)
+        session.agent_peer.send(reply)
+        if session.firewall.draining and session.idle:
+            session.drain()
+
+    # -- rows -------------------------------------------------------------------------------------------------
+
+    def _relay(self, buf: bytes, start: int, end: int) -> None:
+        """Nothing in it matters here."""
+
+    def _data_row(self, buf: bytes, start: int, end: int) -> bytes | None:
+        if self._max_rows is None:
+            return None
+        call = self._running()
+        call.rows += 1
+        if call.rows <= self._max_rows:
+            return None
+        if not call.cut:
+            call.cut = True
+            self.session.firewall.cancel_upstream(self.session)
+        return b""
+
+    def _row_description(self, buf: bytes, start: int, end: int) -> None:
+        if self.session.pending and self.session.pending[0].kind is Owed.DESCRIBE:
+            self.session.pending.popleft()
+
+    def _running(self) -> Call:
+        if self.session.pending:
+            call = self.session.pending[0].call
+            if call is not None:
+                return call
+        raise _out_of_step()
+
+    # -- settling ---------------------------------------------------------------------------------------------
+
+    def _command_complete(self, buf: bytes, start: int, end: int) -> bytes | None:
+        session = self.session
+        call = self._running()
+        rows = tag_rows(decode_command_complete(buf, start, end)) if end > start else 0
+        if session.pending[0].kind is Owed.EXECUTE:
+            session.pending.popleft()
+            return self._finish(call, rows)
+        call.total += rows
+        return session.row_limit_error(call) if call.cut else None
+
+    def _finish(self, call: Call, rows: int) -> bytes | None:
+        if call.cut:
+            self.session.end_call(call, rows, SqlState.LIMIT)
+            return self.session.row_limit_error(call)
+        self.session.end_call(call, rows)
+        return None
+
+    def _ready(self, buf: bytes, start: int, end: int) -> None:
+        session = self.session
+        status = decode_ready_for_query(buf, start, end)
+        if session.pending:
+            entry = session.pending.popleft()
+            if entry.kind is Owed.QUERY:
+                call = entry.call
+                if call is not None and not call.ended:
+                    session.end_call(call, call.total, SqlState.LIMIT if call.cut else None)
+            elif entry.kind is not Owed.SYNC:
+                raise _out_of_step()
+        elif session.swallowed_syncs:
+            session.swallowed_syncs -= 1
+        else:
+            raise _out_of_step()
+        session.status = status
+        if status == m.STATUS_IDLE and session.portals:
+            session.portals.clear()
+        if session.copy is not CopyState.NONE and not session.pending:
+            session.copy = CopyState.NONE
+            session.copy_settled()
+
+    def _error(self, buf: bytes, start: int, end: int) -> bytes | None:
+        session = self.session
+        pending = session.pending
+        replacement: bytes | None = None
+        if not pending or pending[0].kind is Owed.SYNC:
+            session.firewall.metrics.upstream_errors.inc(_sqlstate_class(buf, start, end))
+            return None
+        head = pending[0]
+        if head.poison and buf.find(head.poison, start, end) >= 0:
+            replacement = head.error
+        else:
+            state = decode_error_response(buf, start, end).get("C", "")
+            session.firewall.metrics.upstream_errors.inc(state[:2])
+            if head.call is not None:
+                if head.call.cut:
+                    state, replacement = SqlState.LIMIT, session.row_limit_error(head.call)
+                head.call.ended = True
+                session.end_call(head.call, head.call.total or None, state)
+        if session.copy is not CopyState.NONE:
+            session.copy = CopyState.FAILED
+            session.copy_settled()
+        if head.kind is not Owed.QUERY:
+            self._skip_to_sync()
+        return replacement
+
+    def _skip_to_sync(self) -> None:
+        """The server skips what follows an error up to the next Sync, and so forgets it ever saw it."""
+        session = self.session
+        while session.pending:
+            if session.pending[0].kind is Owed.SYNC:
+                return
+            entry = session.pending.popleft()
+            if entry.prepared is not None:
+                session.names.withdraw(entry.name, entry.prepared)
+        session.skipping = True
+
+    def _parse_complete(self, buf: bytes, start: int, end: int) -> None:
+        entry = self._settle(Owed.PARSE)
+        if entry.prepared is None:
+            raise _out_of_step()
+        self.session.names.confirm(entry.name, entry.prepared)
+
+    def _bind_complete(self, buf: bytes, start: int, end: int) -> None:
+        self._settle(Owed.BIND)
+
+    def _close_complete(self, buf: bytes, start: int, end: int) -> None:
+        entry = self._settle(Owed.CLOSE)
+        if entry.of_statement:
+            self.session.names.close(entry.name)
+        else:
+            self.session.portals.pop(entry.name, None)
+
+    def _settle(self, kind: Owed) -> Pending:
+        if not self.session.pending or self.session.pending[0].kind is not kind:
+            raise _out_of_step()
+        return self.session.pending.popleft()
+
+    def _copy_in(self, buf: bytes, start: int, end: int) -> None:
+        """CopyInResponse: Syncs that were sent after the COPY are swallowed by it."""
+        session = self.session
+        if not self._running().verdict.copy_in:
+            raise _out_of_step()
+        head = session.pending.popleft()
+        while session.pending:
+            if session.pending.popleft().kind is not Owed.SYNC:
+                raise _out_of_step()
+            session.swallowed_syncs += 1
+        session.pending.append(head)
+        session.copy = CopyState.ACTIVE
+        session.copy_settled()
+
+    # -- tripwires --------------------------------------------------------------------------------------------
+
+    def _parameter_status(self, buf: bytes, start: int, end: int) -> None:
+        session = self.session
+        status = decode_parameter_status(buf, start, end)
+        name = status.name.decode("utf-8", "replace").lower()
+        wanted = session.tripwires.get(name)
+        value = status.value.decode("utf-8", "replace")
+        if wanted is None or value == wanted:
+            return
+        if name not in _NEVER_LOOSENED and ("*" in session.loosened or name in session.loosened):
+            return
+        session.firewall.metrics.tripwires.inc(name)
+        session.audit.event("tripwire", sql=f"{name}={value}", sqlstate=SqlState.SESSION_ENDED)
+        text = f"The session was ended: {name} changed to a value that this role may not have."
+        session.end(fatal(SqlState.SESSION_ENDED, text), f"tripwire {name}")
+
+
+_NEVER_LOOSENED: Final = frozenset({"client_encoding", "standard_conforming_strings"})
+"""Every decision rests on these two: no rule can make their change safe."""
+
+
+def _out_of_step() -> ProtocolError:
+    return ProtocolError("the session lost step with the server and was ended", SqlState.SESSION_ENDED)
+
+
+def _sqlstate_class(buf: bytes, start: int, end: int) -> str:
+    return decode_error_response(buf, start, end).get("C", "")[:2]

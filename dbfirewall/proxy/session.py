@@ -1,0 +1,260 @@
+"""One agent's session: the state that both directions share, and how a session ends.
+
+`agent_side` walks what the agent sends, `server_side` what Postgres answers; both work on a `Session`.
+
+Rules:
+- Nothing is forwarded before its audit record is flushed.
+- A session that can't be kept in step ends: FATAL to the agent, abort towards the server.
+- A lost agent: what it was running is cancelled, its backend does not stay.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import deque
+from collections.abc import Callable
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from dbfirewall.audit import AuditSession
+from dbfirewall.errors import AuditError, DbfirewallError, ProtocolError, SqlState
+from dbfirewall.gate import Judge, SessionFacts, Verdict
+from dbfirewall.policy.decision import Decision
+from dbfirewall.policy.models import Role
+from dbfirewall.policy.refusal import ErrorFields
+from dbfirewall.proxy.peer import Peer
+from dbfirewall.proxy.pending import Call, CopyState, Pending, Prepared, Refused, StatementNames
+from dbfirewall.proxy.refusals import error_response, fatal, refuse
+from dbfirewall.proxy.upstream import Upstream
+from dbfirewall.wire import messages as m
+
+if TYPE_CHECKING:
+    from dbfirewall.proxy.firewall import Firewall
+
+log = logging.getLogger(__name__)
+
+MAX_PORTALS = 10_000
+"""Security limit: named portals that one transaction may hold."""
+
+
+class Session:
+    """State of one session. `tripwires`: reported parameter (lower case) → the value it must keep."""
+
+    def __init__(
+        self,
+        firewall: Firewall,
+        session_id: str,
+        agent: str,
+        role: Role,
+        database: str,
+        application: str,
+        agent_peer: Peer,
+        upstream: Upstream,
+        audit: AuditSession,
+        judge: Judge,
+        tripwires: dict[str, str],
+    ) -> None:
+        self.firewall = firewall
+        self.id = session_id
+        self.agent = agent
+        self.role = role
+        self.database = database
+        self.application = application
+        self.agent_peer = agent_peer
+        self.server_peer = upstream.peer
+        self.upstream_pid = upstream.pid
+        self.upstream_key = upstream.key
+        self.audit = audit
+        self.judge = judge
+        self.tripwires = tripwires
+        self.loosened: set[str] = set()
+        self.pending: deque[Pending] = deque()
+        self.names = StatementNames()
+        self.portals: dict[bytes, Call] = {}
+        self.status = m.STATUS_IDLE
+        self.copy = CopyState.NONE
+        self.swallowed_syncs = 0
+        self.skipping = False
+        self.sent = 0
+        self.path_known = True
+        self.ended = False
+        self.terminating = False
+        self.copy_settled: Callable[[], None] = _nothing
+        self.facts = SessionFacts(executable=self._executable)
+        self._ready: tuple[bytes, Judge, Verdict] | None = None
+        self.on_end: list[Callable[[], None]] = []
+
+    # -- judging ----------------------------------------------------------------------------------------------
+
+    def judge_text(self, sql: bytes) -> Verdict | None:
+        """The verdict on `sql` as of now; None where it must be read in a worker first."""
+        if self._ready is not None:
+            text, judge, verdict = self._ready
+            self._ready = None
+            if text == sql and judge is self.judge:
+                return verdict
+        return self.judge.judge(sql, self.facts)
+
+    def judge_again(self, sql: bytes, verdict: Verdict, judge: Judge) -> Verdict | None:
+        """`verdict`, or a new one where rules or catalog changed since `judge` gave it."""
+        if judge is self.judge and verdict.reusable:
+            return verdict
+        return self.judge_text(sql)
+
+    def take_verdict(self, sql: bytes, judge: Judge, verdict: Verdict) -> None:
+        """What a worker's reading of `sql` led to; `judge_text` asks for it next."""
+        self._ready = (sql, judge, verdict)
+
+    def note_protocol_prepared(self) -> None:
+        """A named statement was prepared through the protocol."""
+        self.facts = SessionFacts(protocol_prepared=True, executable=self._executable)
+
+    def _executable(self, name: str) -> Decision | None:
+        """What EXECUTE `name` amounts to: the strictest decision on any meaning of that name."""
+        found: Decision | None = None
+        for prepared in self.names.meanings(name.encode()):
+            verdict = self.judge_again(prepared.sql, prepared.verdict, prepared.judge)
+            if verdict is None:
+                return None
+            if found is None or verdict.outcome != "allow":
+                found = verdict.decision
+        return found
+
+    def charge(self) -> ErrorFields | None:
+        """Count one statement against the agent's rate; the refusal where it is used up."""
+        rate = self.role.limits.queries
+        if rate is None or (wait := self.firewall.rates.charge(self.agent, rate.count, rate.seconds)) <= 0.0:
+            return None
+        self.firewall.metrics.limited.inc(self.role.name, "queries")
+        return ErrorFields.limit(
+            f"The rate limit of this role ({rate}) is used up.",
+            f"Wait {math.ceil(wait)} s before the next statement.",
+        )
+
+    def row_limit_error(self, call: Call) -> bytes:
+        """53400 in the place of the end of a result that was cut at `max_rows`."""
+        if not call.refused_rows:
+            call.refused_rows = True
+            self.firewall.metrics.limited.inc(self.role.name, "max_rows")
+        limit = self.role.limits.max_rows
+        return error_response(ErrorFields.limit(
+            f"The result has more than the {limit} rows that this role may read with one statement.",
+            "Add a LIMIT, a narrower WHERE, or aggregate.",
+        ))  # fmt: skip
+
+    # -- records ----------------------------------------------------------------------------------------------
+
+    def record(self, sql: bytes, verdict: Verdict, params: bytes | memoryview | None = None) -> str:
+        """Append the audit record of one statement and count it; `flush` follows before anything is sent."""
+        verdict.cell.value += 1
+        return self.audit.statement(self.firewall.audit.sql_member(sql), verdict.audit, params)
+
+    def begin_call(self, sql: bytes, verdict: Verdict, params: bytes | memoryview | None = None) -> Call:
+        """An allowed statement is about to run: record it, and note what it may change in the session."""
+        call = Call(self.record(sql, verdict, params), sql, verdict, self.judge, self.sent)
+        if verdict.loosens:
+            self.loosened |= verdict.loosens
+        if verdict.changes_path and self.path_known:
+            self.path_known = False
+            self.refresh_judge()
+        for name in verdict.prepares:
+            if self.names.full(name):
+                raise ProtocolError("too many prepared statements in this session", SqlState.LIMIT)
+            self.names.add(name, Prepared(sql, verdict, self.judge, confirmed=True))
+        return call
+
+    def end_call(self, call: Call, rows: int | None, error: str | None = None) -> None:
+        """Append the outcome of a call."""
+        duration = (perf_counter() - call.started) * 1000.0
+        self.audit.outcome(call.audit_id, rows, self.sent - call.sent, duration, error)
+        call.sent = self.sent
+        if call.verdict.changes_catalog and error is None:
+            self.firewall.catalog_changed(self)
+
+    def refused(self, sql: bytes, verdict: Verdict, params: bytes | memoryview | None = None) -> Refused:
+        """Record a refusal; what to put in the statement's place."""
+        self.record(sql, verdict, params)
+        if verdict.error is None:
+            raise ProtocolError("refused", SqlState.INTERNAL)
+        return refuse(verdict.error)
+
+    # -- life -------------------------------------------------------------------------------------------------
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is running and no transaction is open."""
+        return not self.pending and self.status == m.STATUS_IDLE
+
+    def refresh_judge(self) -> None:
+        """Take the current judge: rules were reloaded, the catalog changed, or the search_path did."""
+        judge = self.firewall.judge_for(self)
+        if judge is None:
+            self.end(
+                fatal(SqlState.SESSION_ENDED, "This agent's access was changed; connect again."),
+                "rules changed",
+            )
+        else:
+            self.judge = judge
+
+    def guarded(self, work: Callable[[bytes], None], data: bytes) -> None:
+        """Run one direction's handler; whatever it raises ends the session with a fitting error."""
+        try:
+            work(data)
+        except ProtocolError as error:
+            self.end(fatal(error.sqlstate, str(error)), f"protocol: {error}")
+        except AuditError as error:
+            log.critical("audit record failed, session %s ends: %s", self.id, error)
+            text = "The audit record cannot be written, so nothing may run. The session ends."
+            self.end(
+                fatal(SqlState.SESSION_ENDED, text, hint="Tell the operator; retry later."), "audit failed"
+            )
+        except DbfirewallError as error:
+            self.end(
+                fatal(SqlState.INTERNAL, f"Internal error, see the log for session {self.id}."), str(error)
+            )
+        except (
+            Exception
+        ):  # the last line of defence: an unforeseen defect must end the session, not skip a check
+            log.exception("session %s failed", self.id)
+            self.end(
+                fatal(SqlState.INTERNAL, f"Internal error, see the log for session {self.id}."),
+                "internal error",
+            )
+
+    def end(self, last: bytes = b"", why: str = "") -> None:
+        """End the session: `last` to the agent, nothing more to the server. Safe to call again."""
+        if self.ended:
+            return
+        self.ended = True
+        if not self.idle:
+            self.firewall.cancel_upstream(self)
+        self.agent_peer.close(last)
+        if self.server_peer.queued() or not self.idle:
+            self.server_peer.abort()
+        else:
+            self.server_peer.close(m.TERMINATE_MESSAGE)
+        try:
+            self.audit.event("session_end", error=why or None)
+        except AuditError as error:
+            log.critical("audit record failed at the end of session %s: %s", self.id, error)
+        for callback in self.on_end:
+            callback()
+
+    def drain(self) -> None:
+        """The firewall shuts down."""
+        text = "The firewall is shutting down; connect again later."
+        self.end(fatal(SqlState.SESSION_ENDED, text), "shutdown")
+
+    def agent_lost(self, _error: Exception | None) -> None:
+        """The agent's connection is gone. After its Terminate, what it had sent may still finish."""
+        if not (self.terminating and self.pending):
+            self.end(why="agent disconnected")
+
+    def server_lost(self, _error: Exception | None) -> None:
+        """Postgres closed the connection. If it said why, that is on its way to the agent already."""
+        self.end(why="server disconnected")
+
+
+def _nothing() -> None:
+    """Until the agent's side is there."""
