@@ -208,7 +208,7 @@ SELECT concat_ws('.',
     (SELECT sum(hash_record_extended(ROW(t.oid, t.typname, t.typnamespace, t.typbasetype), 0))
      FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE n.nspname !~ '^pg_(toast|temp)'),
     (SELECT sum(hash_record_extended(ROW(oid, relname, relnamespace, relkind), 0))
-     FROM pg_class WHERE relpersistence <> 't' AND relkind <> 't'),
+     FROM pg_class WHERE relpersistence <> 't' AND relkind NOT IN ('i', 'I', 't')),
     (SELECT sum(hash_record_extended(ROW(a.attrelid, a.attnum, a.attname, a.atttypid), 0))
      FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
      WHERE a.attnum > 0 AND c.relpersistence <> 't' AND c.relkind NOT IN ('i', 'I', 't')))
