@@ -43,6 +43,14 @@ WHERE_ACTIONS = frozenset({"update", "delete"})
 ROW_ACTIONS = frozenset({"insert", "update", "delete", "merge"})
 """Actions that `max_rows_affected` speaks of."""
 
+USER_SCHEMA = "$user"
+"""In a search_path: the schema that is named like the login."""
+
+TIMEOUTS = frozenset(
+    {"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "transaction_timeout"}
+)
+"""The server's timeouts: limits of a role, which a session may shorten, but not exceed nor switch off."""
+
 
 @dataclass(frozen=True, slots=True)
 class Mark:
@@ -89,14 +97,18 @@ def _pattern(value: object) -> Pattern:
     raise rules_error(f"a pattern is a text such as public.orders, not {value!r}")
 
 
-def _column(value: str) -> str:
-    return value if value == "*" else identifier(value)
+def _column(value: object) -> str:
+    name = identifier(value) if isinstance(value, str) and value != "*" else value
+    if not isinstance(name, str) or (name == "*" and value != "*"):
+        raise rules_error(f"{value!r} cannot be named as a column")
+    return name
 
 
 def _schema(value: object) -> str:
-    if value == "$user":
-        raise rules_error("$user is not known to the firewall: name the schemas themselves")
-    return identifier(str(value))
+    """A schema of a search_path, folded; `$user` stands for the name of the role's own login."""
+    if not isinstance(value, str):
+        raise rules_error(f"a schema's name is a text, not {value!r}")
+    return value if value == USER_SCHEMA else identifier(value)
 
 
 Several = BeforeValidator(_several)

@@ -1,21 +1,47 @@
-"""Statements that well-known clients send on their own, recognised by their exact text, and why each is harmless.
+"""Statements that well-known clients send on their own, known by their exact text, and why each is harmless.
 
-They would be refused as statements of an agent. The table is short on purpose: a text is here only where a client
-cannot work without it, and where what it does is undone, or cannot be used to reach anything.
+As an agent's own statements they would be refused. The tables are short on purpose: a text is here only where
+its client cannot work without it, and where what it does is undone or reaches nothing. docs/rules.md has them.
 """
 
 from __future__ import annotations
 
 from dbfirewall.policy.decision import Context
+from dbfirewall.policy.fields import TIMEOUTS
 from dbfirewall.policy.models import Role
 
-ASYNCPG_RESET = frozenset({
+ANY_SESSION = frozenset({
+    # asyncpg's pool, whenever a connection is released. RESET ALL goes back to what the session began with,
+    # where the firewall puts its pins; the rest drops what this session alone holds.
     b"SELECT pg_advisory_unlock_all();\nCLOSE ALL;\nUNLISTEN *;\nRESET ALL;",
+    # asyncpg, before and after it looks up a type: the JIT compiler is off meanwhile.
+    (b"\n                    SELECT\n                        current_setting('jit') AS cur,\n"
+     b"                        set_config('jit', 'off', false) AS new\n                    "),
+    b"\n                SELECT\n                    set_config('jit', $1, false)\n                ",
 })  # fmt: skip
-"""asyncpg's pool sends one of these when a connection is released. RESET ALL goes back to what the session began
-with, and that is where the firewall puts its pins."""
+"""Harmless in every session."""
+
+PG_DUMP = frozenset({
+    # An empty path finds nothing that the pinned path would not find, and pg_dump qualifies every name.
+    b"SELECT pg_catalog.set_config('search_path', '', false);",
+    b"RESET search_path",
+    # Without row security a query that it would have filtered fails: no row appears that was hidden.
+    b"SET row_security = off",
+    # Fewer relations are usable afterwards, not more.
+    (b"SELECT set_config(name, 'view, foreign-table', false) FROM pg_settings "
+     b"WHERE name = 'restrict_nonsystem_relation_kind'"),
+})  # fmt: skip
+"""Harmless, and needed, in a session that calls itself pg_dump."""
+
+PG_DUMP_TIMEOUTS = {b"SET %s = 0" % name.encode(): name for name in TIMEOUTS}
+"""pg_dump switches the timeouts off: harmless where the role sets no limit of that name."""
 
 
 def housekeeping(sql: bytes, role: Role, context: Context) -> bool:
-    """Whether `sql` is a client's own housekeeping, to be forwarded as it is for a session like this."""
-    return sql in ASYNCPG_RESET
+    """Whether `sql` is a client's own housekeeping, to be forwarded as it is in a session like this."""
+    if sql in ANY_SESSION:
+        return True
+    if context.application_name != "pg_dump":
+        return False
+    timeout = PG_DUMP_TIMEOUTS.get(sql)
+    return sql in PG_DUMP if timeout is None else getattr(role.limits, timeout) is None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,9 @@ from dbfirewall.policy.fields import Mark, nearest
 from dbfirewall.policy.keys import unknown_keys
 from dbfirewall.policy.models import EFFECTS, Model, Rules
 from dbfirewall.policy.references import wrong_references
+from dbfirewall.policy.review import warnings
+
+__all__ = ["RulesError", "load_rules", "parse_rules", "warnings"]
 
 Location = tuple[str | int, ...]
 
@@ -37,7 +40,7 @@ _WORDS = {
     "dict_type": "a mapping is wanted here, not {given}",
     "model_type": "a mapping is wanted here, not {given}",
     "tuple_type": "a list is wanted here, not {given}",
-    "extra_forbidden": "unknown key {key!r}",
+    "greater_than_equal": "at least 1 is wanted here, not {given}",
 }
 
 
@@ -118,15 +121,21 @@ def rules_files(path: Path) -> list[Path]:
     return files
 
 
-def read_document(path: Path) -> Document:
-    """Parse one file. Raises ConfigError at what is no YAML, no mapping, or a duplicate key."""
+def read_file(path: Path) -> bytes:
+    """The contents of one file. Raises ConfigError where it cannot be read, or is far too large."""
     try:
         text = path.read_bytes()
-        if len(text) > _MAX_BYTES:
-            raise ConfigError(f"larger than {_MAX_BYTES} bytes", file=str(path))
-        tree = YAML(typ="rt").load(text.decode("utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", file=str(path)) from None
+    if len(text) > _MAX_BYTES:
+        raise ConfigError(f"larger than {_MAX_BYTES} bytes", file=str(path))
+    return text
+
+
+def parse_document(path: Path, text: bytes) -> Document:
+    """Parse one file. Raises ConfigError at what is no YAML, no mapping, or a duplicate key."""
+    try:
+        tree = YAML(typ="rt").load(text.decode("utf-8"))
     except UnicodeDecodeError:
         raise ConfigError("is not UTF-8 text", file=str(path)) from None
     except MarkedYAMLError as error:
@@ -148,10 +157,16 @@ def read_document(path: Path) -> Document:
 
 def load_rules(path: Path) -> Rules:
     """The rules at `path`, checked whole. Raises `RulesError` (a ConfigError) with every mistake found."""
-    documents, errors = [], []
-    for file in rules_files(path):
+    return parse_rules({file: read_file(file) for file in rules_files(path)})
+
+
+def parse_rules(texts: Mapping[Path, bytes]) -> Rules:
+    """As `load_rules`, from the contents of rules files."""
+    documents: list[Document] = []
+    errors: list[ConfigError] = []
+    for file, text in texts.items():
         try:
-            documents.append(read_document(file))
+            documents.append(parse_document(file, text))
         except ConfigError as error:
             errors.append(error)
     if errors:
@@ -167,7 +182,7 @@ def load_rules(path: Path) -> Rules:
             origin(location).error(message, location) for message, location in wrong_references(rules)
         )
         if not any(role.rules for role in rules.roles.values()):
-            errors.append(ConfigError("no rules: refusing to start", file=str(path)))
+            errors.append(ConfigError("no rules: refusing to start", file=documents[0].file))
     if rules is None or errors:
         raise RulesError(_in_order(errors))
     _place(rules, (), origin)
@@ -238,12 +253,8 @@ def _explain(item: Any) -> tuple[Location, str]:
     if item["type"] == "value_error":
         return location, str(context["error"])
     if item["type"] == "literal_error":
-        given = str(item["input"])
-        expected = context["expected"]
-        return (
-            location,
-            f"{given!r} is not one of {expected}{nearest(given, expected.replace(chr(39), '').split(' or '))}",
-        )
+        given, expected = str(item["input"]), context["expected"].replace("'", "").replace(" or ", ", ")
+        return location, f"{given!r} is not one of {expected}{nearest(given, expected.split(', '))}"
     template = _WORDS.get(item["type"])
     if template is None:
         return location, str(item["msg"])

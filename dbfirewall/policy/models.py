@@ -9,7 +9,15 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    model_validator,
+)
 
 from dbfirewall.policy.fields import (
     COLUMN_ACTIONS,
@@ -55,6 +63,10 @@ class Model(BaseModel):
         return frozenset(cls.model_fields)
 
 
+def _all_is_none(columns: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    return None if columns is not None and "*" in columns else columns
+
+
 class Rule(Model):
     """One allow, deny or gate.
 
@@ -66,7 +78,7 @@ class Rule(Model):
     effect: Literal["allow", "deny", "gate"]
     actions: Actions
     on: Patterns = ()
-    columns: Columns | None = None
+    columns: Annotated[Columns | None, AfterValidator(_all_is_none)] = None
     kind: Texts = ()
     reason: str = ""
     id: str = ""

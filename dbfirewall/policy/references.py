@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from dbfirewall.policy.fields import nearest
@@ -11,13 +10,17 @@ from dbfirewall.policy.verifier import parse_verifier
 
 Location = tuple[str | int, ...]
 
-_TOKEN = re.compile(r"sha256:[0-9a-f]{64}")
-
 
 def wrong_references(rules: Rules) -> Iterator[tuple[str, Location]]:
     """Each mistake, in words, with its location."""
     for name, agent in rules.agents.items():
         yield from _agent(rules, name, agent)
+    for name, approver in rules.approvers.items():
+        if not approver.token.startswith("sha256:"):
+            yield (
+                "a token is never written into the rules, only `sha256:` and its digest",
+                ("approvers", name, "token"),
+            )
     for database, settings in rules.databases.items():
         for role in settings.logins:
             if role not in rules.roles:

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 
 from dbfirewall.catalog.builtin import SECRET_COLUMNS, SECRET_RELATIONS, SYSTEM_SCHEMAS
+from dbfirewall.policy.fields import TIMEOUTS
 from dbfirewall.policy.models import Limits, Role
 from dbfirewall.policy.units import show_duration
 from dbfirewall.sql.facts import Effect
@@ -36,11 +37,6 @@ HARMLESS_PARAMETERS = frozenset({
 
 HARMLESS_PREFIXES = ("enable_", "geqo", "jit")
 """Families of planner parameters, as harmless as the ones above."""
-
-TIMEOUTS = frozenset(
-    {"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "transaction_timeout"}
-)
-"""Timeouts that a session may shorten, but not lift above its role's limit nor switch off."""
 
 READ_ONLY_PARAMETERS = frozenset({"default_transaction_read_only", "transaction_read_only"})
 """The parameters that hold the read-only wall: free to be set to on."""
