@@ -79,13 +79,15 @@ def prepare_password(password: str) -> bytes:
     """The bytes that are hashed: the password's SASLprep form, or its own UTF-8 where SASLprep forbids it.
 
     As Postgres does it (pg_saslprep): ASCII is left alone, control characters included, and prohibited
-    characters are looked for before normalization.
+    characters are looked for before normalization. Bytes that Python could not decode (from the environment or a
+    terminal, as surrogate escapes) are taken as they were. UnicodeEncodeError for other lone surrogates.
     """
-    if password.isascii():
-        return password.encode()
+    raw = password.encode("utf-8", "surrogateescape")
+    if raw.isascii():
+        return raw
     mapped = "".join([_map(char) for char in password])
     if not mapped or any(_prohibited(char) for char in mapped) or _bad_direction(mapped):
-        return password.encode()
+        return raw
     return unicodedata.normalize("NFKC", mapped).encode()
 
 

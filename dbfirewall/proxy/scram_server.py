@@ -3,7 +3,7 @@
 The rules:
 1. An unknown agent goes through the very same steps, with a salt that is its own every time, and fails at the end
    with the very same words: nothing says which names exist.
-2. Every failure is an AuthenticationFailed, and the agent reads only that the password was wrong.
+2. Every failure is an AuthenticationError, and the agent reads only that the password was wrong.
 3. Channel binding is offered where the connection has TLS; an agent that claims that it was not is refused.
 Sources: RFC 5802, 7677; https://www.postgresql.org/docs/18/sasl-authentication.html
 """
@@ -28,7 +28,7 @@ _SCRAM_PLUS: Final = "SCRAM-SHA-256-PLUS"
 _BINDING: Final = "tls-server-end-point"
 
 
-class AuthenticationFailed(ProtocolError):
+class AuthenticationError(ProtocolError):
     """The agent is not let in (28P01). `str()` is what it may read; `cause` says why, for the log only."""
 
     def __init__(self, agent: str, cause: str) -> None:
@@ -75,7 +75,7 @@ class ScramServer:
         return a.encode_authentication(a.AuthenticationSASL(self._mechanisms()))
 
     def receive(self, body: bytes) -> bytes:
-        """Take a `p` message's body; the message to send. AuthenticationFailed where the exchange ends here."""
+        """Take a `p` message's body; the message to send. AuthenticationError where the exchange ends here."""
         state, self._state = self._state, _State.FAILED
         try:
             if state is _State.REQUESTED:
@@ -83,8 +83,8 @@ class ScramServer:
             if state is _State.CHALLENGED:
                 return self._check(a.decode_sasl_response(body, 0, len(body)))
         except (ScramException, ProtocolError, UnicodeDecodeError) as error:
-            raise AuthenticationFailed(self._agent, str(error)) from None
-        raise AuthenticationFailed(self._agent, "a message out of turn")
+            raise AuthenticationError(self._agent, str(error)) from None
+        raise AuthenticationError(self._agent, "a message out of turn")
 
     def _mechanisms(self) -> tuple[str, ...]:
         return (_SCRAM,) if self._binding is None else (_SCRAM_PLUS, _SCRAM)

@@ -59,7 +59,7 @@ class UpstreamAuth:
         self._user = user
         self._password = password
         self._encrypted = encrypted
-        self._binding = end_point_hash(certificate) if certificate is not None else None
+        self._binding = end_point_hash(certificate) if encrypted and certificate is not None else None
         self._require_binding = require_channel_binding
         self._bound = False
         self._scram: ScramClient | None = None
@@ -97,8 +97,11 @@ class UpstreamAuth:
         self._state = _State.DONE
         return b""
 
-    def _answer(self, msg: a.Authentication) -> bytes:
-        """A method without SASL: each one is one message."""
+    def _answer(
+        self,
+        msg: a.AuthenticationCleartextPassword | a.AuthenticationMD5Password | a.AuthenticationUnsupported,
+    ) -> bytes:
+        """A method without SASL: the answer is one message."""
         if isinstance(msg, a.AuthenticationUnsupported):
             raise AuthError(
                 f"the server asks for {msg.name} authentication, which dbfirewall does not support"
@@ -106,19 +109,17 @@ class UpstreamAuth:
         self._check_binding()
         if isinstance(msg, a.AuthenticationMD5Password):
             answer = _md5_answer(self._user, self._secret("an md5"), msg.salt)
-        elif isinstance(msg, a.AuthenticationCleartextPassword):
-            if not self._encrypted:
-                raise AuthError("the server asks for the password in cleartext on a connection without TLS")
-            answer = self._secret("a cleartext").encode()
+        elif self._encrypted:
+            answer = _raw(self._secret("a cleartext"))
         else:
-            raise AuthError("the server asks for an authentication method that dbfirewall does not support")
+            raise AuthError("the server asks for the password in cleartext on a connection without TLS")
         self._state = _State.ANSWERED
         return a.encode_password(answer)
 
     def _begin_scram(self, offered: tuple[str, ...]) -> bytes:
         password = self._secret("a SCRAM")
         mechanisms = [name for name in (_SCRAM_PLUS, _SCRAM) if name in offered]
-        if self._binding is None or not self._encrypted:
+        if self._binding is None:
             mechanisms = [name for name in mechanisms if name == _SCRAM]
         if not mechanisms:
             raise AuthError(f"the server offers no SASL mechanism that fits: {', '.join(offered)}")
@@ -165,8 +166,13 @@ class UpstreamAuth:
 
 def _md5_answer(user: str, password: str, salt: bytes) -> bytes:
     """`md5` and the hash of (the hash of password and user) and salt, as the protocol defines it."""
-    inner = hashlib.md5(password.encode() + user.encode(), usedforsecurity=False).hexdigest()
+    inner = hashlib.md5(_raw(password) + user.encode(), usedforsecurity=False).hexdigest()
     return b"md5" + hashlib.md5(inner.encode() + salt, usedforsecurity=False).hexdigest().encode()
+
+
+def _raw(password: str) -> bytes:
+    """The password's own bytes, also where the environment held what is no UTF-8."""
+    return password.encode("utf-8", "surrogateescape")
 
 
 def _text(data: bytes) -> str:
