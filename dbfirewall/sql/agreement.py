@@ -13,21 +13,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from dbfirewall.sql.keywords import words
+from dbfirewall.sql.keywords import KEYWORDS, words
 from dbfirewall.sql.outline import Outline
 from dbfirewall.sql.reading import Summary
 
 Tree = dict[str, Any]
 
-_SUGAR = frozenset({"substring", "overlay", "like_escape", "similar_to_escape"})
+_SUGAR = frozenset({"substring", "overlay", "like_escape", "similar_to_escape", "json_object"})
 """Names that the grammar itself turns into a call: SUBSTRING(…), OVERLAY(…), LIKE … ESCAPE, SIMILAR TO."""
 
 _BRACKET_WORDS = words(
     """
-    by columns conflict cross cube escape exclude filter first following groups ilike including instead
-    is isnull join key like materialized natural next notnull of operator over overlaps partition
-    passing path preceding range recursive repeatable returns right rollup rows set sets similar update
-    value within zone varying second include storage options add
+    by columns conflict cube escape filter first groups ilike insert is join like materialized next
+    operator over overlaps partition passing range repeatable rollup rows second set sets update value
+    varying zone
     """
 )
 """Unquoted words that grammar puts before a bracket, though a function could bear their name."""
@@ -94,17 +93,14 @@ def contradiction(outline: Outline, tree: Tree, summary: Summary, opinion: Summa
     """
     node = next(iter(tree), "")
     expected = _NODES.get(outline.keyword)
-    if expected is None:
-        if outline.keyword not in _DDL_WORDS or node in _DATA:
-            return f"the statement begins with {outline.keyword!r} and is a {node}"
-    elif node not in expected:
+    known = outline.keyword in _DDL_WORDS and node not in _DATA if expected is None else node in expected
+    if not known:
         return f"the statement begins with {outline.keyword!r} and is a {node}"
     if hidden := summary.calls - outline.calls - _SUGAR:
         return f"call of {min(hidden)}, which no bracket follows"
-    if unseen := outline.calls - summary.calls - _BRACKET_WORDS:
-        names = _bracketed(tree) if node in _DATA else frozenset(_strings(tree))
-        if unseen := unseen - names:
-            return f"{min(unseen)} before a bracket is no call"
+    unseen = outline.calls - summary.calls - _BRACKET_WORDS
+    if unseen and (unseen := unseen - (_bracketed(tree) if node in _DATA else _named(tree))):
+        return f"{min(unseen)} before a bracket is no call"
     return _opinions(summary, opinion) if opinion is not None else ""
 
 
@@ -148,8 +144,12 @@ def _bracketed(tree: Tree) -> frozenset[str]:
     return frozenset(names)
 
 
+def _named(tree: Tree) -> frozenset[str]:
+    """What may stand before a bracket in a utility: any name in its tree, any key word, PARTITION BY LIST."""
+    return KEYWORDS | {"list", "hash"} | frozenset(_strings(tree))
+
+
 def _strings(tree: Any) -> Iterator[str]:
-    """Every string in a tree: what a utility's names may be."""
     for node in _nodes(tree):
         for value in node.values():
             if isinstance(value, str):

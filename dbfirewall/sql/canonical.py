@@ -3,8 +3,8 @@
 The canonical text says the same to sqlglot as the original says to PostgreSQL, as far as the facts go that
 are compared: no comments, one blank between tokens, key words bare and everything else quoted (so that no
 word means something in another dialect), names that a bracket follows marked as such (so that sqlglot applies
-no function's own grammar), operators reduced to a few, and every literal blanked (so that texts that differ in
-literals only read the same).
+no function's own grammar), operators reduced to a few, and every literal blanked (so that texts that differ
+in literals only read the same).
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ _OPERATORS = {"+", "-", "*", "/", "<", ">", "=", "<=", ">=", "<>", "!=", "=>"}
 _NOT_NAMES = (RESERVED | COL_NAME) - {"merge_action"}
 _BEFORE_BRACKET = words(
     """
-    by conflict cross cube escape filter first following groups ilike inner instead is isnull join left
-    like materialized natural next notnull of operator over overlaps partition passing path preceding
-    range repeatable returns right rollup rows set sets similar columns update value within zone varying
-    second only
+    by columns conflict cube escape filter groups ilike insert is join like materialized operator over
+    overlaps partition passing range repeatable rollup rows set sets update value varying zone
     """
 )
 """Words that grammar puts before a bracket, and that may name a function as well: never marked."""
+_TYPE_WORDS = COL_NAME | {"double"}
+_NOTHING: Token = (0, "", 0, "")
 _BARE = _NOT_NAMES | _BEFORE_BRACKET
 
 
@@ -62,9 +62,9 @@ def canonical(tokens: Sequence[Token]) -> str:
     for index, token in enumerate(tokens):
         kind, text, _, _ = token
         if kind <= QUOTED:
-            follows = index < last and tokens[index + 1][1] == "("
-            after_dot = index > 0 and tokens[index - 1][1] == "."
-            out.append(_identifier(token, follows, after_dot))
+            before = tokens[index - 1][1] if index else ""
+            after = tokens[index + 1] if index < last else _NOTHING
+            out.append(_identifier(token, before, after))
         elif kind in _VERBATIM:
             out.append(text)
         elif kind == OPERATOR:
@@ -74,10 +74,19 @@ def canonical(tokens: Sequence[Token]) -> str:
     return " ".join(out)
 
 
-def _identifier(token: Token, bracket_follows: bool, after_dot: bool) -> str:
+def _identifier(token: Token, before: str, after: Token) -> str:
     kind, _, _, name = token
-    if kind == IDENT and not after_dot and name in (_BARE if bracket_follows else KEYWORDS):
-        return name
+    bracket_follows = after[1] == "("
+    if kind == IDENT and before != ".":
+        if before == "::":
+            if name in _TYPE_WORDS:
+                return name
+        elif name in (_BARE if bracket_follows else KEYWORDS):
+            return "" if bracket_follows and name == "row" else name
+        elif name == "second" and (before == "to" or before.endswith("'")):
+            return name  # `interval '1' second (3)`
+        elif after[0] == STRING and name not in KEYWORDS:
+            return ""  # `point '(1,2)'`: a literal with its type in front
     if '"' in name:
         name = name.replace('"', '""')
     return f'"{MARK}{name}"' if bracket_follows else f'"{name}"'

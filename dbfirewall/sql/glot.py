@@ -15,7 +15,7 @@ from sqlglot.dialects.postgres import Postgres
 
 from dbfirewall.sql import caps
 from dbfirewall.sql.canonical import MARK, canonical
-from dbfirewall.sql.keywords import words
+from dbfirewall.sql.keywords import COL_NAME, RESERVED, words
 from dbfirewall.sql.outline import Outline
 from dbfirewall.sql.reading import RawName, Summary
 
@@ -32,19 +32,22 @@ _KINDS: dict[type[exp.Expr], str] = {
     exp.Delete: "delete",
     exp.Merge: "merge",
 }
+_GRAMMAR = RESERVED | COL_NAME
 _QUERIES = (exp.Select, exp.SetOperation, exp.Values, exp.Subquery)
 
 _KNOWN = words(
     """
-    Add Alias All And Anonymous Any Array Between Boolean Bracket Case Cast Coalesce Collate Column
-    ColumnDef Count CTE CurrentDate CurrentTime CurrentTimestamp CurrentUser DataType DataTypeParam
-    Default Delete Distinct Div Dot EQ Escape Except Exists Extract Fetch Filter From GT GTE Greatest
-    Group Having Identifier If ILike In Insert Intersect Interval Is Join Kwarg LT LTE Lateral Least
-    Like Limit Literal Localtime Localtimestamp Lock Merge Mul NEQ Neg Not Null Nullif Offset OnConflict
-    Operator Or Order Ordered Overlay Paren Parameter Placeholder PropertyEQ Returning Select Schema
-    SessionUser SimilarTo Slice Star StrPosition Sub Subquery Substring Table TableAlias TableSample
-    Trim Tuple Union Update Values Var Variadic When Whens Where Window WindowSpec With WithinGroup Xor
-    Cube Rollup GroupingSets AtTimeZone Overlaps IntervalSpan Unnest
+    Add Alias All And Anonymous Any Array AtTimeZone Between Boolean Bracket CTE Case Cast Coalesce
+    Collate Column ColumnConstraint ColumnDef Count Cube CurrentCatalog CurrentDate CurrentSchema
+    CurrentTime CurrentTimestamp CurrentUser DataType DataTypeParam Default Delete Distinct Div Dot EQ
+    Escape Except Exists Extract Fetch Filter From GT GTE Greatest Group Grouping GroupingSets Having
+    ILike Identifier If In Insert Intersect Interval IntervalSpan Is JSONKeyValue JSONObject Join Kwarg
+    LT LTE Lateral Least Like Limit LimitOptions Literal Localtime Localtimestamp Lock Merge Mul NEQ Neg
+    Normalize Not Null NullSafeEQ NullSafeNEQ Nullif ObjectIdentifier Offset OnConflict Operator Or
+    Order Ordered Overlaps Overlay Parameter Paren ParseJSON Placeholder PropertyEQ RecursiveWithSearch
+    Returning Rollup Schema Second Select SessionUser SimilarTo Slice Star StrPosition Sub Subquery
+    Substring Table TableAlias TableSample Trim Tuple Union Unnest Update Values Var Variadic When Whens
+    Where Window WindowSpec With WithinGroup XMLElement XMLNamespace XMLTable Xor
     """
 )
 
@@ -90,7 +93,8 @@ def _summary(root: exp.Expr) -> Summary:
         if isinstance(node, exp.Table):
             _table(node, reads, writes)
         elif cls is exp.Anonymous:
-            calls.add(_name(node.this))
+            if node.this not in _GRAMMAR:
+                calls.add(_name(node.this))
         elif cls is exp.Lock:
             locks = True
     return Summary(kind, frozenset(reads), frozenset(writes), frozenset(calls), locks)
@@ -121,8 +125,8 @@ def _is_target(node: exp.Expr, statement: exp.Expr) -> bool:
 def _is_cte(node: exp.Expr, name: str) -> bool:
     """Whether a CTE of this name is visible where `node` stands.
 
-    A query sees the CTEs of its own WITH and of those around it; a CTE sees those before it, in WITH RECURSIVE
-    all of them.
+    A query sees the CTEs of its own WITH and of those around it; a CTE sees those before it, in WITH
+    RECURSIVE all of them.
     """
     child: Any = node
     parent: Any = node.parent

@@ -21,8 +21,8 @@ class Outline:
 
     `tokens`: its tokens, without the `;`. `keyword`: its first word, folded, past opening brackets; "" where
     that is no unquoted word. `calls`: the folded names before a `(` that could be a function's: every
-    identifier but unquoted, unqualified key words by which PostgreSQL lets no function be called. `depth`: the
-    deepest nesting of brackets.
+    identifier but unquoted, unqualified key words by which PostgreSQL lets no function be called.
+    `depth`: the deepest nesting of brackets.
     """
 
     tokens: tuple[Token, ...]
