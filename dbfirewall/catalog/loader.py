@@ -43,6 +43,7 @@ async def load_catalog(connection: asyncpg.Connection, version: int) -> Catalog:
 async def catalog_fingerprint(connection: asyncpg.Connection) -> str:
     """A text that changes when DDL changed what the snapshot would hold; much cheaper than the snapshot.
 
+    Ask for it before the snapshot that it is to stand for, so that DDL in between is noticed the next time.
     Raises CatalogError like `load_catalog`.
     """
     async with _reading(connection):
@@ -67,8 +68,7 @@ async def _reading(connection: asyncpg.Connection) -> AsyncIterator[None]:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             await connection.execute(
                 "SET LOCAL search_path = pg_catalog, pg_temp;"
-                f"SET LOCAL statement_timeout = {STATEMENT_TIMEOUT_MS};"
-                f"SET LOCAL lock_timeout = {STATEMENT_TIMEOUT_MS}"
+                f"SET LOCAL statement_timeout = {STATEMENT_TIMEOUT_MS}"
             )
             yield
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:

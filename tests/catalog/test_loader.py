@@ -51,6 +51,14 @@ READER = "catalog_tests_reader"
 SCHEMA = (Path(__file__).parent / "schema.sql").read_text(encoding="utf-8")
 T = TypeVar("T")
 
+NOTHING: dict[str, list[dict[str, object]]] = {
+    name: []
+    for name in (
+        "schemas", "functions", "relations", "operators", "type_calls", "view_references", "hidden_casts",
+    )
+}  # fmt: skip
+"""The rows of a database without anything in it."""
+
 
 @pytest.fixture(scope="module")
 def server(postgres: Postgres) -> Iterator[Postgres]:
@@ -191,10 +199,15 @@ def test_a_builtin_function_that_the_list_does_not_know_is_not_trusted() -> None
         "min_args": 0, "max_args": 0, "language": "internal", "security_definer": False, "from_initdb": True,
         "in_extension": False, "takes_row": False,
     }  # fmt: skip
-    others = ("schemas", "relations", "operators", "type_calls", "view_references", "hidden_casts")
-    rows: dict[str, list[dict[str, object]]] = {"functions": [row], **{name: [] for name in others}}
-    new = only(build_catalog(rows, 1, 190000), "pg_do_something_new")
+    new = only(build_catalog({**NOTHING, "functions": [row]}, 1, 190000), "pg_do_something_new")
     assert (new.builtin, new.trusted) == (True, False)
+
+
+def test_a_missing_function_is_not_harmless() -> None:
+    """In a damaged catalog, what refers to a function that is not there gets one that nobody trusts."""
+    dangling = {"symbol": "<!>", "schema": "public", "function": 4711}
+    ((_, function),) = build_catalog({**NOTHING, "operators": [dangling]}, 1, 180000).operators["<!>"]
+    assert (function.volatility, function.trusted, function.builtin) == ("v", False, False)
 
 
 @pytest.mark.parametrize(
