@@ -13,6 +13,7 @@ from time import perf_counter
 from typing import Final
 
 from dbfirewall.errors import ProtocolError, SqlState
+from dbfirewall.gate import Verdict
 from dbfirewall.policy.decision import Decision
 from dbfirewall.policy.refusal import ErrorFields, refusal
 from dbfirewall.proxy.pending import BIND, DESCRIBE, SYNC, CopyState, Owed, Pending, Prepared, Refused
@@ -194,10 +195,20 @@ class AgentSide:
         verdict = session.judge_text(sql)
         if verdict is None:
             return self._hold(sql)
+        if verdict.outcome == "allow" and not self._ready_to_run(verdict):
+            return HOLD
         if (over := session.charge()) is not None:
             return self._poison(Owed.QUERY, refuse(over))
         if verdict.outcome != "allow":
             return self._poison(Owed.QUERY, session.refused(sql, verdict))
+        return self._run_query(sql, verdict)
+
+    def _ready_to_run(self, verdict: Verdict) -> bool:
+        """Whether an allowed statement may go now; where not, `_waiting` is set."""
+        return True
+
+    def _run_query(self, sql: bytes, verdict: Verdict) -> Outcome:
+        session = self.session
         session.pending.append(Pending(Owed.QUERY, session.begin_call(sql, verdict)))
         if verdict.copy_in:
             session.copy = CopyState.PENDING

@@ -25,6 +25,7 @@ from dbfirewall.proxy.pins import pins, tripwires
 from dbfirewall.proxy.refusals import fatal
 from dbfirewall.proxy.server_side import ServerSide
 from dbfirewall.proxy.session import Session
+from dbfirewall.proxy.strict import StrictAgentSide, StrictServerSide
 from dbfirewall.proxy.upstream import Upstream, UpstreamError, connect
 from dbfirewall.wire import backend
 from dbfirewall.wire import messages as m
@@ -101,6 +102,7 @@ class Connection:
         if request.negotiate:
             self._peer.send(request.negotiate)
         agent = await authenticate(self._firewall, self._peer, self._framer, request.user, self._host)
+        self._peer.send(encode_authentication(AuthenticationOk()))
         check_database(request, agent)
         role = self._firewall.rules.roles[agent.role]
         limit = role.limits.connections or self._firewall.settings.limits.connections_per_agent
@@ -174,8 +176,7 @@ class Connection:
         key = backend.encode_backend_key_data(backend.BackendKeyData(cancel.pid, cancel.key))
         ready = backend.encode_ready_for_query(m.STATUS_IDLE)
         peer.send(b"".join([*status, *upstream.notices, key, ready]))
-        agent_side = AgentSide(session, firewall.settings.limits.message_bytes)
-        server_side = ServerSide(session)
+        agent_side, server_side = sides(session, firewall.settings.limits.message_bytes)
         session.copy_settled = agent_side.copy_settled
         peer.pair(upstream.peer)
         upstream.peer.pair(peer)
@@ -200,9 +201,12 @@ class Connection:
             )  # fmt: skip
 
 
-def authentication_ok() -> bytes:
-    """The AuthenticationOk message."""
-    return encode_authentication(AuthenticationOk())
+def sides(session: Session, max_message: int) -> tuple[AgentSide, ServerSide]:
+    """The two directions of a session, as the role's pin demands."""
+    if session.role.pin == "strict":
+        strict = StrictAgentSide(session, max_message)
+        return strict, StrictServerSide(session, strict)
+    return AgentSide(session, max_message), ServerSide(session)
 
 
 def _unavailable() -> Turned:

@@ -20,12 +20,13 @@ from dbfirewall.policy.loader import load_rules
 from dbfirewall.policy.models import Role, Rules
 from dbfirewall.proxy.catalogs import CatalogService
 from dbfirewall.proxy.dsn import Target, parse_dsn
+from dbfirewall.proxy.login import Doorkeeper
 from dbfirewall.proxy.parse_pool import ParsePool
 from dbfirewall.proxy.secrets import LoginKey, read_credentials
 from dbfirewall.proxy.session import Session
 from dbfirewall.proxy.tasks import TaskOwner
 from dbfirewall.proxy.upstream import Credentials, send_cancel
-from dbfirewall.settings import Settings
+from dbfirewall.settings import Settings, Tls
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +66,8 @@ class Firewall:
         self.bytes_to_server = self.metrics.relayed_bytes.cell("to_server")
         self.bytes_to_agent = self.metrics.relayed_bytes.cell("to_agent")
         self.max_sql_bytes = settings.limits.sql_bytes
+        tls = settings.tls if isinstance(settings.tls, Tls) else None
+        self.doorkeeper = Doorkeeper(settings.state, tls.cert if tls is not None else None)
         self.sessions: dict[str, Session] = {}
         self._cancel: dict[CancelKey, Session] = {}
         self.draining = False
@@ -85,6 +88,7 @@ class Firewall:
         for target in targets.values():
             target.tls_context()
         credentials = read_credentials(rules)
+        self.doorkeeper.load(rules)
         self.rules, self.targets, self.credentials = rules, targets, credentials
         self._judges.clear()
         self.rates.keep(frozenset(rules.agents))

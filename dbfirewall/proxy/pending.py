@@ -42,6 +42,22 @@ class CopyState(IntEnum):
     FAILED = 3
 
 
+class Added(IntEnum):
+    """What an entry is that the agent did not send, or not so (`strict.py` only).
+
+    OPEN, CLOSE: the transaction around a unit; BEGIN: the agent's own, in our words; HIDDEN: swallowed whole;
+    DESCRIBE: its rows are shown, its absence is not; CHECK: a Describe of ours.
+    """
+
+    NO = 0
+    OPEN = 1
+    CLOSE = 2
+    BEGIN = 3
+    HIDDEN = 4
+    DESCRIBE = 5
+    CHECK = 6
+
+
 class Call:
     """One execution of an allowed statement, from its audit record to its outcome.
 
@@ -85,7 +101,7 @@ class Pending:
     `name`: of the statement or portal; `of_statement`: which of the two a Close closes.
     """
 
-    __slots__ = ("call", "error", "kind", "name", "of_statement", "poison", "prepared")
+    __slots__ = ("added", "call", "error", "kind", "name", "of_statement", "poison", "prepared")
 
     def __init__(
         self,
@@ -97,6 +113,7 @@ class Pending:
         error: bytes = b"",
         *,
         of_statement: bool = False,
+        added: Added = Added.NO,
     ) -> None:
         self.kind = kind
         self.call = call
@@ -105,6 +122,7 @@ class Pending:
         self.poison = poison
         self.error = error
         self.of_statement = of_statement
+        self.added = added
 
 
 BIND = Pending(Owed.BIND)

@@ -136,7 +136,7 @@ class ServerSide:
             call = self.session.pending[0].call
             if call is not None:
                 return call
-        raise _out_of_step()
+        raise out_of_step()
 
     # -- settling ---------------------------------------------------------------------------------------------
 
@@ -167,11 +167,11 @@ class ServerSide:
                 if call is not None and not call.ended:
                     session.end_call(call, call.total, SqlState.LIMIT if call.cut else None)
             elif entry.kind is not Owed.SYNC:
-                raise _out_of_step()
+                raise out_of_step()
         elif session.swallowed_syncs:
             session.swallowed_syncs -= 1
         else:
-            raise _out_of_step()
+            raise out_of_step()
         session.status = status
         if status == m.STATUS_IDLE and session.portals:
             session.portals.clear()
@@ -218,7 +218,7 @@ class ServerSide:
     def _parse_complete(self, buf: bytes, start: int, end: int) -> None:
         entry = self._settle(Owed.PARSE)
         if entry.prepared is None:
-            raise _out_of_step()
+            raise out_of_step()
         self.session.names.confirm(entry.name, entry.prepared)
 
     def _bind_complete(self, buf: bytes, start: int, end: int) -> None:
@@ -233,18 +233,18 @@ class ServerSide:
 
     def _settle(self, kind: Owed) -> Pending:
         if not self.session.pending or self.session.pending[0].kind is not kind:
-            raise _out_of_step()
+            raise out_of_step()
         return self.session.pending.popleft()
 
     def _copy_in(self, buf: bytes, start: int, end: int) -> None:
         """CopyInResponse: Syncs that were sent after the COPY are swallowed by it."""
         session = self.session
         if not self._running().verdict.copy_in:
-            raise _out_of_step()
+            raise out_of_step()
         head = session.pending.popleft()
         while session.pending:
             if session.pending.popleft().kind is not Owed.SYNC:
-                raise _out_of_step()
+                raise out_of_step()
             session.swallowed_syncs += 1
         session.pending.append(head)
         session.copy = CopyState.ACTIVE
@@ -272,7 +272,8 @@ _NEVER_LOOSENED: Final = frozenset({"client_encoding", "standard_conforming_stri
 """Every decision rests on these two: no rule can make their change safe."""
 
 
-def _out_of_step() -> ProtocolError:
+def out_of_step() -> ProtocolError:
+    """The one answer to a server message that fits nothing that was sent."""
     return ProtocolError("the session lost step with the server and was ended", SqlState.SESSION_ENDED)
 
 

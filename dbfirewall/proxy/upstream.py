@@ -138,6 +138,7 @@ async def _log_in(
         credentials.password,
         encrypted=peer.tls is not None,
         certificate=certificate if target.channel_binding != "disable" else None,
+        require_channel_binding=target.channel_binding == "require",
     )
     framer = Framer(Phase.SERVER_STARTUP)
     while not auth.done:
