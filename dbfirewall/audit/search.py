@@ -26,13 +26,17 @@ def parse_time(text: str, now: datetime) -> str:
 
     Raises ValueError for anything else.
     """
-    if ago := _AGO.fullmatch(text):
-        moment = now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-    else:
-        moment = datetime.fromisoformat(text)
+    try:
+        if ago := _AGO.fullmatch(text):
+            moment = now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+        else:
+            moment = datetime.fromisoformat(text)
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
-    return moment.astimezone(UTC).strftime(_TIME_FORMAT)
+        return moment.astimezone(UTC).strftime(_TIME_FORMAT)
+    except (ValueError, OverflowError):
+        msg = f"{text!r} is no time: write 2026-01-31T12:00:00Z, 2026-01-31, or 10m for ten minutes ago"
+        raise ValueError(msg) from None
 
 
 @dataclass(frozen=True, slots=True)

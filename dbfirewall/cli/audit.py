@@ -199,9 +199,8 @@ def _batches(follower: Follower) -> Iterator[list[bytes]]:
 def _moment(option: str, text: str) -> str:
     try:
         return parse_time(text, datetime.now(UTC))
-    except ValueError:
-        msg = f"{text!r} is no time: write 2026-01-31T12:00:00Z, 2026-01-31, or 10m for ten minutes ago"
-        raise click.BadParameter(msg, param_hint=option) from None
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint=option) from None
 
 
 def _pattern(text: str) -> re.Pattern[str]:
