@@ -74,16 +74,16 @@ def test_psql_pipes_and_variables(world: World) -> None:
 def test_pg_dump_of_an_allowed_schema_equals_the_direct_dump(world: World) -> None:
     """A dump through the firewall is the direct dump, byte for byte."""
     options = ("--restrict-key=same", "--exclude-table=secrets", "--dbname")
-    direct = tool(world, "pg_dump", *options, world.direct("reader"))
+    direct = tool(world, "pg_dump", *options, world.direct("dumper"))
     assert "COPY public.people" in direct.stdout
-    through = tool(world, "pg_dump", *options, world.through("reader"))
+    through = tool(world, "pg_dump", *options, world.through("dumper"))
     assert (through.returncode, through.stderr) == (0, "")
     assert through.stdout == direct.stdout
 
 
 def test_pg_dump_of_a_forbidden_table_is_refused(world: World) -> None:
     """Whatever tool asks: what a rule denies stays behind."""
-    done = tool(world, "pg_dump", "--table=secrets", "--dbname", world.through("reader"))
+    done = tool(world, "pg_dump", "--table=secrets", "--dbname", world.through("dumper"))
     assert done.returncode != 0
     assert "swordfish" not in done.stdout
     assert "Secrets stay secret" in done.stderr

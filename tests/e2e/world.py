@@ -9,7 +9,7 @@ from tests.support.postgres import Postgres
 from tests.support.scram import verifier
 
 DATABASE = "e2e"
-ROLES = ("reader", "writer")
+ROLES = ("reader", "writer", "dumper")
 
 SCHEMA = """
 CREATE TYPE mood AS ENUM ('calm', 'busy');
@@ -42,9 +42,9 @@ FROM generate_series(1, 50) AS n;
 INSERT INTO visits (person, rating) SELECT 1 + n % 50, 1 + n % 5 FROM generate_series(1, 200) AS n;
 INSERT INTO secrets VALUES (1, 'swordfish');
 REVOKE ALL ON DATABASE e2e FROM PUBLIC;
-GRANT CONNECT ON DATABASE e2e TO e2e_reader, e2e_writer;
-GRANT SELECT ON ALL TABLES IN SCHEMA public TO e2e_reader, e2e_writer;
-GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO e2e_reader;
+GRANT CONNECT ON DATABASE e2e TO e2e_reader, e2e_writer, e2e_dumper;
+GRANT SELECT ON ALL TABLES IN SCHEMA public TO e2e_reader, e2e_writer, e2e_dumper;
+GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO e2e_reader, e2e_dumper;
 GRANT INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA public TO e2e_writer;
 GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO e2e_writer;
 ANALYZE;
@@ -78,13 +78,24 @@ roles:
         on: public.double_it
     limits:
       statement_timeout: 20s
+  dumper:
+    access: read-only
+    search_path: [public]
+    rules:
+      - allow: select
+        on: public.*
+      - deny: select
+        on: public.secrets
+        reason: Secrets stay secret.
 agents:
+  dumper: {role: dumper, database: e2e, password: "%(dumper)s"}
   reader: {role: reader, database: e2e, password: "%(reader)s"}
   writer: {role: writer, database: e2e, password: "%(writer)s"}
 databases:
   e2e:
     dsn: postgresql://%(host)s:%(port)d/e2e?sslmode=disable
     logins:
+      dumper: {user: e2e_dumper, password: {env: E2E_PASSWORD}}
       reader: {user: e2e_reader, password: {env: E2E_PASSWORD}}
       writer: {user: e2e_writer, password: {env: E2E_PASSWORD}}
 """
