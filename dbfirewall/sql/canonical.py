@@ -51,6 +51,8 @@ _BEFORE_BRACKET = words(
 )
 """Words that grammar puts before a bracket, and that may name a function as well: never marked."""
 _TYPE_WORDS = COL_NAME | {"double"}
+_CONSTRUCTORS = ("row", "array")
+_OPEN = ("(", "[")
 _NOTHING: Token = (0, "", 0, "")
 _BARE = _NOT_NAMES | _BEFORE_BRACKET
 
@@ -81,8 +83,11 @@ def _identifier(token: Token, before: str, after: Token) -> str:
         if before == "::":
             if name in _TYPE_WORDS:
                 return name
+            if after[1] != ".":
+                return "varchar"
         elif name in (_BARE if bracket_follows else KEYWORDS):
-            return "" if bracket_follows and name == "row" else name
+            # `row (…)`, and `array […]`, whose nesting sqlglot reads in exponential time.
+            return "" if name in _CONSTRUCTORS and after[1] in _OPEN else name
         elif name == "second" and (before == "to" or before.endswith("'")):
             return name  # `interval '1' second (3)`
         elif after[0] == STRING and name not in KEYWORDS:

@@ -15,8 +15,8 @@ MAX_TOKENS = 60_000
 MAX_STATEMENTS = 100
 """Most non-empty statements in one text."""
 
-MAX_DEPTH = 60
-"""Deepest nesting of `(`, `[` and CASE together. Every level costs both parsers C stack."""
+MAX_DEPTH = 200
+"""Deepest nesting of `(`, `[` and CASE together. Every level costs the parsers C stack."""
 
 MAX_COMMENT_DEPTH = 32
 """Deepest nesting of `/*`: PostgreSQL's own scanner is quadratic in runs of openers."""
@@ -31,3 +31,6 @@ GLOT_MAX_TOKENS = 4_000
 
 GLOT_MAX_DEPTH = 24
 """Deepest nesting of brackets that sqlglot is asked about."""
+
+GLOT_MAX_SUBSCRIPTS = 64
+"""Most `[` of a statement that sqlglot is asked about: it needs cubic time for `a[1][1][1]…`."""

@@ -75,7 +75,11 @@ def read_text(text: str) -> Summary | None:
 
 
 def _too_costly(outline: Outline) -> bool:
-    return len(outline.tokens) > caps.GLOT_MAX_TOKENS or outline.depth > caps.GLOT_MAX_DEPTH
+    return (
+        len(outline.tokens) > caps.GLOT_MAX_TOKENS
+        or outline.depth > caps.GLOT_MAX_DEPTH
+        or outline.subscripts > caps.GLOT_MAX_SUBSCRIPTS
+    )
 
 
 def _summary(root: exp.Expr) -> Summary:

@@ -12,7 +12,9 @@ from dbfirewall.sql.keywords import COL_NAME, RESERVED
 from dbfirewall.sql.lexer import IDENT, PUNCT, QUOTED, LexError, Token
 
 _NOT_A_CALL = (RESERVED | COL_NAME) - {"merge_action"}
-_OPEN, _CLOSE = frozenset("(["), frozenset(")]")
+_BRACKETS = {"(": 1, "[": 1, ")": -1, "]": -1}
+_CASES = {"case": 1, "end": -1}
+_NOTHING: Token = (0, "", 0, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,17 +24,18 @@ class Outline:
     `tokens`: its tokens, without the `;`. `keyword`: its first word, folded, past opening brackets; "" where
     that is no unquoted word. `calls`: the folded names before a `(` that could be a function's: every
     identifier but unquoted, unqualified key words by which PostgreSQL lets no function be called.
-    `depth`: the deepest nesting of brackets.
+    `depth`: the deepest nesting of brackets and CASE. `subscripts`: how many `[` there are.
     """
 
     tokens: tuple[Token, ...]
     keyword: str
     calls: frozenset[str]
     depth: int
+    subscripts: int
 
 
 def outline(tokens: list[Token]) -> list[Outline]:
-    """`tokens` cut into statements. Raises LexError beyond the caps and for brackets that close too often."""
+    """`tokens` cut into statements. Raises LexError beyond the caps."""
     statements: list[Outline] = []
     first = 0
     for last in [*_boundaries(tokens), len(tokens)]:
@@ -90,31 +93,33 @@ class _Body:
 
 def _statement(tokens: list[Token]) -> Outline:
     calls = set()
-    depth = deepest = 0
-    before: Token = (0, "", 0, "")
+    brackets = cases = deepest = subscripts = 0
+    before: Token = _NOTHING
     qualified = False
     for token in tokens:
-        kind, text, _, _ = token
+        kind, text, _, name = token
         if kind == PUNCT:
-            if text in _OPEN:
-                depth += 1
-                deepest = max(deepest, depth)
-                if (
-                    text == "("
-                    and before[3]
-                    and (qualified or before[0] == QUOTED or before[3] not in _NOT_A_CALL)
-                ):
+            step = _BRACKETS.get(text, 0)
+            brackets += step
+            if step > 0:
+                deepest = max(deepest, brackets + cases)
+                subscripts += text == "["
+                if text == "(" and _may_call(before, qualified):
                     calls.add(before[3])
-            elif text in _CLOSE:
-                depth -= 1
-                if depth < 0:
-                    raise LexError("a bracket closes that was never opened")
         elif kind <= QUOTED:
             qualified = before[1] == "."
+            if kind == IDENT and name in _CASES:
+                cases = max(0, cases + _CASES[name])
+                deepest = max(deepest, brackets + cases)
         before = token
     if deepest > caps.MAX_DEPTH:
         raise LexError("brackets are nested too deeply", "too-deep")
-    return Outline(tuple(tokens), _keyword(tokens), frozenset(calls), deepest)
+    return Outline(tuple(tokens), _keyword(tokens), frozenset(calls), deepest, subscripts)
+
+
+def _may_call(name: Token, qualified: bool) -> bool:
+    """Whether an opening bracket after this token can call a function by its name."""
+    return bool(name[3]) and (qualified or name[0] == QUOTED or name[3] not in _NOT_A_CALL)
 
 
 def _keyword(tokens: list[Token]) -> str:

@@ -34,7 +34,11 @@ class SqlSyntaxError(DbfirewallError):
 
 
 class ParserFailureError(DbfirewallError):
-    """The parser failed, rather than the text: too deep a tree, out of memory, a broken answer."""
+    """The parser failed, rather than the text: a broken answer, an error from outside the grammar."""
+
+
+class TooDeepError(ParserFailureError):
+    """The text nests deeper than the grammar's stack or the tree's reader allows."""
 
 
 class _Error(ctypes.Structure):
@@ -96,7 +100,7 @@ def _statements(document: bytes) -> list[dict[str, Any]]:
     try:
         tree = json.loads(document)
     except RecursionError:
-        raise ParserFailureError("the statement is nested too deeply") from None
+        raise TooDeepError("the statement is nested too deeply") from None
     except ValueError:
         raise ParserFailureError("the parser's answer is not JSON") from None
     statements: list[dict[str, Any]] = tree["stmts"]
@@ -106,9 +110,9 @@ def _statements(document: bytes) -> list[dict[str, Any]]:
 def _error(error: _Error) -> DbfirewallError:
     message = error.message.decode("utf-8", "replace") if error.message else "unknown error"
     source = error.filename.decode("ascii", "replace") if error.filename else ""
-    if message.startswith(("memory exhausted", "out of memory", "stack depth")) or not _from_parser(source):
-        return ParserFailureError(message)
-    return SqlSyntaxError(message, error.cursorpos)
+    if message.startswith(("memory exhausted", "stack depth")):
+        return TooDeepError("the statement is nested too deeply")
+    return SqlSyntaxError(message, error.cursorpos) if _from_parser(source) else ParserFailureError(message)
 
 
 def _from_parser(source: str) -> bool:

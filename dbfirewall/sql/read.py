@@ -26,7 +26,7 @@ def read(sql: bytes) -> Reading:
         return _refused(error.code, str(error))
     except pgquery.SqlSyntaxError as error:
         return _refused("syntax", str(error))
-    except RecursionError:
+    except (RecursionError, pgquery.TooDeepError):
         return _refused("too-deep", "the statement is nested too deeply")
     except Exception as error:  # noqa: BLE001  whatever fails in here, the text has no facts
         return _refused("parser-failure", f"the statement could not be read ({type(error).__name__})")
