@@ -19,7 +19,7 @@ from pydantic_core import ErrorDetails
 from dbfirewall.errors import ConfigError
 from dbfirewall.policy.fields import nearest
 from dbfirewall.policy.keys import Location, unknown_keys
-from dbfirewall.policy.loader import Document, read_document
+from dbfirewall.policy.loader import Document, parse_document, read_file
 from dbfirewall.policy.models import Model
 from dbfirewall.policy.units import parse_duration
 
@@ -213,7 +213,7 @@ def load_settings(
     """
     source = _Source()
     if config is not None:
-        source.add_file(read_document(config), config.parent)
+        source.add_file(parse_document(config, read_file(config)), config.parent)
     for path in _paths(Settings):
         key = ".".join(map(str, path))
         if value := environ.get(environment_name(key)):

@@ -16,12 +16,33 @@ from dbfirewall.errors import ProtocolError, SqlState
 from dbfirewall.gate import Verdict
 from dbfirewall.policy.decision import Decision
 from dbfirewall.policy.refusal import ErrorFields, refusal
-from dbfirewall.proxy.pending import BIND, DESCRIBE, SYNC, CopyState, Owed, Pending, Prepared, Refused
+from dbfirewall.proxy.pending import (
+    BIND,
+    DESCRIBE,
+    SYNC,
+    CopyState,
+    Owed,
+    Pending,
+    Prepared,
+    Refused,
+    close_entry,
+    parse_entry,
+    poisoned,
+)
 from dbfirewall.proxy.refusals import poison_parse, poison_query, refuse
 from dbfirewall.proxy.session import MAX_PORTALS, Session
 from dbfirewall.wire import limits
 from dbfirewall.wire import messages as m
-from dbfirewall.wire.frontend import decode_close, decode_describe, decode_execute, decode_parse
+from dbfirewall.wire.frontend import (
+    Execute,
+    Target,
+    decode_close,
+    decode_describe,
+    decode_execute,
+    decode_parse,
+    encode_describe,
+    encode_execute,
+)
 
 HOLD: Final = object()
 """A handler's answer: the decision is not ready; keep this message and all that follows."""
@@ -30,6 +51,13 @@ Outcome = bytes | object | None
 Handler = Callable[[bytes, int, int], Outcome]
 
 _LENGTH: Final = struct.Struct(">I").unpack_from
+_COPY_KINDS: Final = frozenset((m.COPY_DATA, m.COPY_DONE, m.COPY_FAIL))
+_EXECUTE_SYNC: Final = encode_execute(Execute(b"")) + m.SYNC_MESSAGE
+_TAILS: Final = (
+    (encode_describe(Target(m.TARGET_PORTAL, b"")) + _EXECUTE_SYNC, True),
+    (_EXECUTE_SYNC, False),
+)
+"""What most drivers send after a Bind of the unnamed portal, to the byte: (bytes, whether with a Describe)."""
 _NO_PARAMETERS: Final = 6
 """Length of Bind's parameter section when it has no parameters: three zero counts."""
 
@@ -101,6 +129,8 @@ class AgentSide:
             handler = handlers.get(kind)
             if handler is None or length < 4:
                 raise ProtocolError(f"invalid frontend message type {kind}")
+            if session.copy is CopyState.FAILED and kind not in _COPY_KINDS:
+                session.copy = CopyState.NONE
             if session.copy is not CopyState.NONE:
                 result = self._in_copy(kind, buf, pos + 5, min(end, size))
             elif end > size:
@@ -113,7 +143,7 @@ class AgentSide:
                 self._begin_rest(end - size, relayed=result is None)
                 end = size
             if result is None:
-                pos = end
+                pos = end if kind != m.BIND else self._common_tail(buf, pos, end)
             else:
                 out += (buf[run:pos], result)  # type: ignore[arg-type]  # not HOLD: bytes
                 pos = run = end
@@ -169,7 +199,7 @@ class AgentSide:
             return
         self._parts.append(buf[pos:] if pos else buf)
         self._size = size - pos
-        self._needed = 5 if self._size < 5 else 1 + _LENGTH(buf, pos + 1)[0]
+        self._needed = 0 if self._waiting else 5 if self._size < 5 else 1 + _LENGTH(buf, pos + 1)[0]
 
     def _forward(self, out: list[bytes], started: float) -> None:
         session = self.session
@@ -228,7 +258,7 @@ class AgentSide:
             return self._poison(Owed.PARSE, refuse(_too_many("prepared statements")))
         prepared = Prepared(sql, verdict, session.judge)
         session.names.add(name, prepared)
-        session.pending.append(Pending(Owed.PARSE, name=name, prepared=prepared))
+        session.pending.append(parse_entry(name, prepared))
         if name and not session.facts.protocol_prepared:
             session.note_protocol_prepared()
         return None
@@ -261,6 +291,23 @@ class AgentSide:
         session.portals[portal] = session.begin_call(prepared.sql, prepared.verdict, params)
         session.pending.append(BIND)
         return None
+
+    def _common_tail(self, buf: bytes, bind: int, end: int) -> int:
+        """The end of what follows the Bind at `bind`, where that is the usual Execute and Sync; else `end`.
+
+        The same as walking them one by one, for a portal that was bound just now.
+        """
+        if buf[bind + m.HEADER]:
+            return end
+        for tail, described in _TAILS:
+            if buf.startswith(tail, end):
+                call = self.session.portals[b""]
+                if call.verdict.copy_in:
+                    return end
+                execute = Pending(Owed.EXECUTE, call)
+                self.session.pending += (DESCRIBE, execute, SYNC) if described else (execute, SYNC)
+                return end + len(tail)
+        return end
 
     def _execute(self, buf: bytes, start: int, end: int) -> Outcome:
         session = self.session
@@ -302,7 +349,7 @@ class AgentSide:
             return b""
         target = decode_close(buf, start, end)
         of_statement = target.kind == m.TARGET_STATEMENT
-        self.session.pending.append(Pending(Owed.CLOSE, name=target.name, of_statement=of_statement))
+        self.session.pending.append(close_entry(target.name, of_statement=of_statement))
         return None
 
     def _sync(self, buf: bytes, start: int, end: int) -> Outcome:
@@ -325,12 +372,8 @@ class AgentSide:
         until the server has said CopyInResponse we can't know which ones, so all but Sync and Flush waits.
         """
         session = self.session
-        data = kind in (m.COPY_DATA, m.COPY_DONE, m.COPY_FAIL)
         if session.copy is CopyState.FAILED:
-            if data:
-                return b""
-            session.copy = CopyState.NONE
-            return self._handlers[kind](buf, start, end)
+            return b""
         if kind == m.TERMINATE:
             return self._terminate(buf, start, end)
         if session.copy is CopyState.PENDING:
@@ -361,7 +404,7 @@ class AgentSide:
         return None
 
     def _poison(self, kind: Owed, refused: Refused) -> bytes:
-        self.session.pending.append(Pending(kind, poison=refused.token, error=refused.error))
+        self.session.pending.append(poisoned(kind, refused))
         return poison_query(refused) if kind is Owed.QUERY else poison_parse(refused)
 
     def _hold(self, sql: bytes) -> object:

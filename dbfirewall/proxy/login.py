@@ -14,7 +14,7 @@ from dbfirewall.errors import ConfigError
 from dbfirewall.policy.models import Agent, Rules
 from dbfirewall.policy.verifier import Verifier, parse_verifier
 from dbfirewall.proxy.peer import Peer
-from dbfirewall.proxy.scram_server import AuthenticationFailed, ScramServer, mock_verifier
+from dbfirewall.proxy.scram_server import AuthenticationError, ScramServer, mock_verifier
 from dbfirewall.wire.framing import Framer, Phase
 from dbfirewall.wire.messages import PASSWORD
 
@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 MOCK_SECRET_FILE = "scram-mock.key"  # noqa: S105  a file's name
 MOCK_SECRET_BYTES = 32
+MAX_NAME = 64
+"""Characters of a name that failures are counted by."""
 
 
 class Doorkeeper:
@@ -48,7 +50,8 @@ class Doorkeeper:
 
 async def authenticate(firewall: Firewall, peer: Peer, framer: Framer, user: str, host: str) -> Agent:
     """The agent that `user` has proved to be. Raises ProtocolError (28P01) for every failure alike."""
-    counted = user if user in firewall.rules.agents else ""
+    # By the name as given, known or not: a shared count for unknown names would tell which ones are known.
+    counted = user[:MAX_NAME]
     await asyncio.sleep(firewall.backoff.wait(counted, host))
     exchange = firewall.doorkeeper.exchange(user, encrypted=peer.tls is not None)
     framer.enter(Phase.CLIENT_AUTH)
@@ -56,7 +59,7 @@ async def authenticate(firewall: Firewall, peer: Peer, framer: Framer, user: str
     try:
         while not exchange.done:
             peer.send(exchange.receive(await _password_message(peer, framer)))
-    except AuthenticationFailed as error:
+    except AuthenticationError as error:
         firewall.backoff.failed(counted, host)
         firewall.audit.event("auth_failure", agent=user, peer=host, sqlstate=error.sqlstate)
         log.info("login of %r from %s failed: %s", user, host, error.cause)
@@ -64,7 +67,7 @@ async def authenticate(firewall: Firewall, peer: Peer, framer: Framer, user: str
     firewall.backoff.succeeded(counted, host)
     agent = firewall.rules.agents.get(user)
     if agent is None:  # the rules were reloaded in between
-        raise AuthenticationFailed(user, "the agent was removed")
+        raise AuthenticationError(user, "the agent was removed")
     return agent
 
 

@@ -96,33 +96,53 @@ class Prepared:
 
 
 class Pending:
-    """One entry. `poison`: the token that stands in the forwarded text; `error`: what the agent gets instead.
+    """One entry. The defaults stand on the class: most entries need none of them, and are made thousands of
+    times a second.
 
+    `poison`: the token that stands in the forwarded text; `error`: what the agent gets instead of its error.
     `name`: of the statement or portal; `of_statement`: which of the two a Close closes.
     """
 
-    __slots__ = ("added", "call", "error", "kind", "name", "of_statement", "poison", "prepared")
+    poison: bytes = b""
+    error: bytes = b""
+    name: bytes = b""
+    of_statement: bool = False
+    prepared: Prepared | None = None
+    added: Added = Added.NO
 
-    def __init__(
-        self,
-        kind: Owed,
-        call: Call | None = None,
-        name: bytes = b"",
-        prepared: Prepared | None = None,
-        poison: bytes = b"",
-        error: bytes = b"",
-        *,
-        of_statement: bool = False,
-        added: Added = Added.NO,
-    ) -> None:
+    def __init__(self, kind: Owed, call: Call | None = None) -> None:
         self.kind = kind
         self.call = call
-        self.name = name
-        self.prepared = prepared
-        self.poison = poison
-        self.error = error
-        self.of_statement = of_statement
-        self.added = added
+
+
+def poisoned(kind: Owed, refused: Refused) -> Pending:
+    """The entry of a refusal."""
+    entry = Pending(kind)
+    entry.poison, entry.error = refused.token, refused.error
+    return entry
+
+
+def parse_entry(name: bytes, prepared: Prepared) -> Pending:
+    """The entry of a Parse that goes on."""
+    entry = Pending(Owed.PARSE)
+    entry.name, entry.prepared = name, prepared
+    return entry
+
+
+def close_entry(name: bytes, *, of_statement: bool) -> Pending:
+    """The entry of a Close."""
+    entry = Pending(Owed.CLOSE)
+    entry.name, entry.of_statement = name, of_statement
+    return entry
+
+
+def added_entry(
+    kind: Owed, added: Added, call: Call | None = None, prepared: Prepared | None = None
+) -> Pending:
+    """The entry of a message of our own (`strict.py`)."""
+    entry = Pending(kind, call)
+    entry.added, entry.prepared = added, prepared
+    return entry
 
 
 BIND = Pending(Owed.BIND)

@@ -77,11 +77,15 @@ class ServerSide:
         run, pos = 0, min(self._stream_left, size)
         self._stream_left -= pos
         out: list[bytes] = []
-        handlers = self._handlers
+        handlers, before = self._handlers, session.sent
+        skip_rows = self._max_rows is None
         while size - pos >= 5:
             kind = buf[pos]
             length: int = _LENGTH(buf, pos + 1)[0]
             end = pos + 1 + length
+            if kind == m.DATA_ROW and skip_rows and pos < end <= size:
+                pos = end
+                continue
             handler = handlers.get(kind)
             if handler is None or length < 4:
                 raise ProtocolError(
@@ -94,7 +98,7 @@ class ServerSide:
                     break
                 self._stream_left = end - size
                 end = size
-            session.sent += end - pos
+            session.sent = before + end
             result = handler(buf, pos + 5, end)
             if result is not None:
                 out += (buf[run:pos], result)
@@ -104,6 +108,7 @@ class ServerSide:
                 return
         out.append(buf[run:pos] if run or pos < size else buf)
         self._held = buf[pos:]
+        session.sent = before + pos
         reply = out[0] if len(out) == 1 else b"".join(out)
         session.firewall.bytes_to_agent.value += len(reply)
         session.agent_peer.send(reply)

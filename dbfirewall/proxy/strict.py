@@ -29,7 +29,7 @@ from dbfirewall.gate import HOUSEKEEPING, Verdict
 from dbfirewall.policy.decision import Decision
 from dbfirewall.policy.refusal import refusal
 from dbfirewall.proxy.agent_side import HOLD, AgentSide, Outcome
-from dbfirewall.proxy.pending import Added, Owed, Pending
+from dbfirewall.proxy.pending import Added, Owed, Pending, added_entry
 from dbfirewall.proxy.refusals import refuse
 from dbfirewall.proxy.server_side import Handler, ServerSide, out_of_step
 from dbfirewall.proxy.session import Session
@@ -105,6 +105,10 @@ class StrictAgentSide(AgentSide):
 
         return step  # type: ignore[return-value]  # HOLD is part of Outcome
 
+    def _common_tail(self, buf: bytes, bind: int, end: int) -> int:
+        """Nothing is taken together here: each message waits for the one before."""
+        return end
+
     def _running(self) -> bool:
         """Whether a statement has been sent that the server has not finished."""
         return any(
@@ -119,7 +123,7 @@ class StrictAgentSide(AgentSide):
     def _open(self, modes: bytes) -> object:
         """Open our transaction, and hold the agent's message until the server has confirmed it."""
         self.transaction = Transaction.OPENING
-        self.session.pending.append(Pending(Owed.QUERY, added=Added.OPEN))
+        self.session.pending.append(added_entry(Owed.QUERY, Added.OPEN))
         self.session.server_peer.send(encode_query(b"BEGIN READ ONLY%s; SELECT 1" % modes))
         return self._wait()
 
@@ -143,22 +147,22 @@ class StrictAgentSide(AgentSide):
             return None if verdict.decision is HOUSEKEEPING else encode_query(b"")
         if _action(verdict) == "begin" and self.transaction is Transaction.NONE:
             self.transaction = Transaction.OPENING
-            session.pending.append(Pending(Owed.QUERY, call, added=Added.BEGIN))
+            session.pending.append(added_entry(Owed.QUERY, Added.BEGIN, call))
             return encode_query(b"BEGIN READ ONLY%s; SELECT 1" % _modes(verdict.statements[0].effects))
         ours = self.transaction is Transaction.OURS
         session.pending += (
-            Pending(Owed.PARSE, added=Added.HIDDEN),
-            Pending(Owed.BIND, added=Added.HIDDEN),
-            Pending(Owed.DESCRIBE, call, added=Added.DESCRIBE),
+            added_entry(Owed.PARSE, Added.HIDDEN),
+            added_entry(Owed.BIND, Added.HIDDEN),
+            added_entry(Owed.DESCRIBE, Added.DESCRIBE, call),
             Pending(Owed.EXECUTE, call),
-            Pending(Owed.SYNC, added=Added.HIDDEN if ours else Added.NO),
+            added_entry(Owed.SYNC, Added.HIDDEN if ours else Added.NO),
         )
         unit = encode_parse(Parse(b"", sql)) + _UNIT
         return unit + self._close_ours() if ours else unit
 
     def _close_ours(self) -> bytes:
         self.transaction = Transaction.CLOSING
-        self.session.pending.append(Pending(Owed.QUERY, added=Added.CLOSE))
+        self.session.pending.append(added_entry(Owed.QUERY, Added.CLOSE))
         return _COMMIT
 
     def _refuse(self, kind: Owed, reason: str) -> bytes:
@@ -173,7 +177,7 @@ class StrictAgentSide(AgentSide):
         if result is not None:
             return result
         name = decode_parse(buf, start, end).name
-        entry = Pending(Owed.DESCRIBE, added=Added.CHECK, prepared=self.session.pending[-1].prepared)
+        entry = added_entry(Owed.DESCRIBE, Added.CHECK, prepared=self.session.pending[-1].prepared)
         self.session.pending.append(entry)
         return buf[start - m.HEADER : end] + encode_describe(Target(m.TARGET_STATEMENT, name))
 
@@ -192,7 +196,7 @@ class StrictAgentSide(AgentSide):
         result = super()._sync(buf, start, end)
         if self.transaction is not Transaction.OURS:
             return result
-        self.session.pending[-1] = Pending(Owed.SYNC, added=Added.HIDDEN)
+        self.session.pending[-1] = added_entry(Owed.SYNC, Added.HIDDEN)
         return m.SYNC_MESSAGE + self._close_ours()
 
 
