@@ -62,10 +62,17 @@ def serve(rules_path: Path, config: Path | None, **flags: str | None) -> None:
 
 
 def run(settings: Settings, rules_path: Path) -> int:
-    """Run the proxy on uvloop; returns the exit status."""
+    """Run the proxy and the admin listener on uvloop; returns the exit status."""
     # Imported here: the other commands should not pay for the proxy and the parsers.
     from dbfirewall.proxy.server import serve as serve_proxy  # noqa: PLC0415
+    from dbfirewall.web.app import AdminState, create_app  # noqa: PLC0415
+    from dbfirewall.web.server import bind, serve_admin  # noqa: PLC0415
+
+    listener = bind(settings.listen.host, settings.listen.port)
+    admin_listener = bind(settings.admin.host, settings.admin.port)
+
+    async def admin(state: AdminState, shutdown: asyncio.Event) -> None:
+        await serve_admin(create_app(state), admin_listener, shutdown)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        status: int = runner.run(serve_proxy(settings, rules_path))
-    return status
+        return runner.run(serve_proxy(settings, rules_path, listener, admin))

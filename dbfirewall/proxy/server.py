@@ -7,6 +7,7 @@ import logging
 import signal
 import socket
 import ssl
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,6 @@ from dbfirewall.proxy.peer import Peer
 from dbfirewall.proxy.refusals import fatal
 from dbfirewall.proxy.tls import agent_context
 from dbfirewall.settings import Settings
-from dbfirewall.web.app import create_app
-from dbfirewall.web.server import bind, serve_admin
 
 log = logging.getLogger(__name__)
 
@@ -28,11 +27,16 @@ FLUSH_SECONDS = 0.2
 BACKLOG = 512
 
 
-async def serve(settings: Settings, rules_path: Path) -> int:
-    """Run until SIGTERM or SIGINT, then drain; returns the exit status. Raises ConfigError, AuditError."""
+Admin = Callable[[Firewall, asyncio.Event], Coroutine[Any, Any, None]]
+"""Serves the admin listener on a firewall's state until the event is set."""
+
+
+async def serve(settings: Settings, rules_path: Path, listener: socket.socket, admin: Admin) -> int:
+    """Run until SIGTERM or SIGINT, then drain; returns the exit status. Raises ConfigError, AuditError.
+
+    `listener`: bound, not listening yet.
+    """
     context = _agent_context(settings)
-    listener = bind(settings.listen.host, settings.listen.port)
-    admin = bind(settings.admin.host, settings.admin.port)
     firewall = Firewall(settings, rules_path)
     stop = asyncio.Event()
     try:
@@ -43,9 +47,9 @@ async def serve(settings: Settings, rules_path: Path) -> int:
             firewall, listener, context, tls_required=not settings.listen.loopback and context is not None
         )
         web_stop = asyncio.Event()
-        web = firewall.tasks.spawn("admin listener", serve_admin(create_app(firewall), admin, web_stop))
+        web = firewall.tasks.spawn("admin listener", admin(firewall, web_stop))
         firewall.tasks.spawn("audit flush", _flush_forever(firewall))
-        log.info("listening on %s, admin on %s", _name(listener), _name(admin))
+        log.info("listening on %s", _name(listener))
         await stop.wait()
         server.close()
         await _drain(firewall)
