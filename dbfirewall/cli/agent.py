@@ -14,6 +14,7 @@ from typing import Any, Final
 import click
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 from ruamel.yaml.util import load_yaml_guess_indent
 
 from dbfirewall.errors import ConfigError
@@ -109,7 +110,10 @@ def _agents(tree: Any) -> Any:
 
 def _with_agent(text: bytes, file: Path, name: str, members: dict[str, str], *, rotate: bool) -> bytes:
     _load(file, text)
-    tree, indent, offset = load_yaml_guess_indent(text.decode())
+    yaml = YAML(typ="rt")
+    yaml.preserve_quotes = True
+    yaml.width = 10_000
+    tree, indent, offset = load_yaml_guess_indent(text.decode(), yaml=yaml)
     agents = _agents(tree)
     if agents is None:
         agents = tree["agents"] = CommentedMap()
@@ -121,10 +125,7 @@ def _with_agent(text: bytes, file: Path, name: str, members: dict[str, str], *, 
     entry = agents.setdefault(name, CommentedMap())
     if not rotate:
         entry.fa.set_flow_style()
-    entry.update(members)
-    yaml = YAML(typ="rt")
-    yaml.preserve_quotes = True
-    yaml.width = 10_000
+    entry.update({**members, "password": DoubleQuotedScalarString(members["password"])})
     yaml.indent(mapping=2, sequence=indent or 4, offset=offset if offset is not None else 2)
     out = io.BytesIO()
     yaml.dump(tree, out)

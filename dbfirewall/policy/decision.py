@@ -24,7 +24,7 @@ from typing import Literal
 from dbfirewall.catalog.types import Catalog
 from dbfirewall.errors import SqlState
 from dbfirewall.policy import hints, session
-from dbfirewall.policy.matching import Outcome, Verdict, columns_of, judge, rules_for
+from dbfirewall.policy.matching import Outcome, Verdict, about_columns, columns_of, judge, rules_for
 from dbfirewall.policy.models import Role
 from dbfirewall.sql.facts import Analysis, Effect, Refusal, Statement
 
@@ -212,27 +212,33 @@ def _by_rules(effect: Effect, role: Role, context: Context, *, free: bool) -> Ef
     worst = max(verdicts, key=lambda one: (_STRICTNESS[one.outcome], one.why != "default"))
     if worst.outcome == "deny":
         refused = tuple(one.column for one in verdicts if one.outcome == "deny")
-        readable = hints.known_columns(effect, context.catalog)
-        allowed = tuple(column for column in readable if verdict(column).outcome == "allow")
-        return _denied(effect, role, worst, refused, allowed)
+        if not (guarded or about_columns(effect, rules, worst)):
+            return _denied(effect, role, worst)
+        known = hints.known_columns(effect, context.catalog)
+        allowed = tuple(column for column in known if verdict(column).outcome == "allow")
+        return _denied_columns(effect, worst, hints.named_columns(refused), allowed)
     return _gated(effect, worst) if worst.outcome == "gate" else _allowed(effect, worst)
 
 
-def _denied(
-    effect: Effect, role: Role, worst: Verdict, refused: tuple[str, ...], allowed: tuple[str, ...]
-) -> EffectDecision:
-    """`refused`, `allowed`: the columns that are denied, and those (where known) that are not."""
-    rule, named = worst.rule, hints.named_columns(refused)
+def _denied(effect: Effect, role: Role, worst: Verdict) -> EffectDecision:
+    """Denied whichever columns it names."""
+    rule = worst.rule
     label = DEFAULT_DENY if rule is None else rule.label
     if worst.why == "where":
         reason = f"{hints.what(effect)} needs a WHERE clause that says which rows are meant."
-        return _deny(
-            effect, label, reason, SqlState.DENIED, "Add a WHERE clause over the table's columns.", _REWRITE
-        )
-    reason = (rule.reason if rule else "") or hints.denied(effect, named, by_rule=rule is not None)
-    if named:
-        return _deny(effect, label, reason, SqlState.DENIED, hints.columns(effect, named, allowed), _REWRITE)
-    return _deny(effect, label, reason, SqlState.DENIED, hints.next_step(effect, role), "never")
+        return _deny(effect, label, reason, SqlState.DENIED, hints.WHERE, _REWRITE)
+    reason = (rule.reason if rule else "") or hints.denied(effect, (), by_rule=rule is not None)
+    return _deny(effect, label, reason, SqlState.DENIED, hints.next_step(effect, role))
+
+
+def _denied_columns(
+    effect: Effect, worst: Verdict, refused: tuple[str, ...], allowed: tuple[str, ...]
+) -> EffectDecision:
+    """Denied for the columns `refused`; `allowed` are those, where they are known, that are not."""
+    rule = worst.rule
+    label = DEFAULT_DENY if rule is None else rule.label
+    reason = (rule.reason if rule else "") or hints.denied(effect, refused, by_rule=rule is not None)
+    return _deny(effect, label, reason, SqlState.DENIED, hints.columns(effect, refused, allowed), _REWRITE)
 
 
 def _gated(effect: Effect, verdict: Verdict) -> EffectDecision:

@@ -85,6 +85,10 @@ def _several(value: object) -> object:
     return value
 
 
+def _listed(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
 def _action(value: object) -> str:
     if isinstance(value, str) and (value in ACTIONS or value in GROUP_NAMES):
         return value
@@ -112,10 +116,11 @@ def _schema(value: object) -> str:
 
 
 Several = BeforeValidator(_several)
+Listed = BeforeValidator(_listed)
 Texts = Annotated[tuple[str, ...], Several]
 Actions = Annotated[tuple[Annotated[str, PlainValidator(_action)], ...], Several]
 Patterns = Annotated[tuple[Annotated[Pattern, PlainValidator(_pattern)], ...], Several]
 Columns = Annotated[tuple[Annotated[str, PlainValidator(_column)], ...], Several]
-Schemas = Annotated[tuple[Annotated[str, PlainValidator(_schema)], ...], Several]
+Schemas = Annotated[tuple[Annotated[str, PlainValidator(_schema)], ...], Listed]
 Duration = Annotated[int, PlainValidator(parse_duration)]
 Frequency = Annotated[Rate, PlainValidator(parse_rate)]

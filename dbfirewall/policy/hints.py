@@ -8,6 +8,7 @@ from dbfirewall.policy.models import Role
 from dbfirewall.sql.facts import Effect, quote_identifier
 
 APPROVAL = "A person has to approve this statement. Send it again, unchanged, once it is approved."
+WHERE = "Add a WHERE clause over the table's columns."
 
 _MOST_NAMES = 20
 _WORDS = {
@@ -89,6 +90,8 @@ def columns(effect: Effect, refused: tuple[str, ...], allowed: tuple[str, ...]) 
     if allowed:
         verb = "read" if effect.action == "select" else effect.action.replace("_", " ")
         return f"Columns of {effect.object_name} that this role may {verb}: {_list(allowed)}."
+    if not refused:
+        return "Name the columns you need instead of *."
     return f"Name the columns you need and leave out {_list(refused)} (a * means all of them)."
 
 
@@ -103,7 +106,7 @@ def next_step(effect: Effect, role: Role) -> str:
         }
     )
     if patterns:
-        return f"This role may {_verb(effect)}: {_texts(patterns)}."
+        return f"This role may {_verb(effect)}: {_texts(patterns)}, as far as no rule denies it."
     return f"No rule of this role allows to {_verb(effect)} anything: ask the owner of the rules."
 
 

@@ -139,8 +139,8 @@ def parse_document(path: Path, text: bytes) -> Document:
     except UnicodeDecodeError:
         raise ConfigError("is not UTF-8 text", file=str(path)) from None
     except MarkedYAMLError as error:
-        at = error.problem_mark or error.context_mark
-        message = (error.problem or "is not YAML").split("\n")[0]
+        at = error.problem_mark
+        message = (error.problem or "is not YAML").split("\n")[0].split(" with value ")[0]
         if at is None:
             raise ConfigError(message, file=str(path)) from None
         raise ConfigError(message, file=str(path), line=at.line + 1, column=at.column + 1) from None
@@ -181,7 +181,7 @@ def parse_rules(texts: Mapping[Path, bytes]) -> Rules:
         errors.extend(
             origin(location).error(message, location) for message, location in wrong_references(rules)
         )
-        if not any(role.rules for role in rules.roles.values()):
+        if not errors and not any(role.rules for role in rules.roles.values()):
             errors.append(ConfigError("no rules: refusing to start", file=documents[0].file))
     if rules is None or errors:
         raise RulesError(_in_order(errors))

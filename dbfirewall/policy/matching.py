@@ -89,6 +89,16 @@ def judge(effect: Effect, rules: tuple[Rule, ...], column: str, *, free: bool) -
     return Verdict("deny", column, "where" if unmet else "default", unmet)
 
 
+def about_columns(effect: Effect, rules: tuple[Rule, ...], verdict: Verdict) -> bool:
+    """Whether other columns of the same relation might fare better than those of a denying `verdict`."""
+    if verdict.rule is not None:
+        return verdict.why == "rule" and verdict.rule.columns is not None
+    return any(
+        rule.columns is not None and rule.effect == "allow" and rule.covers(effect.action, effect.object)
+        for rule in rules
+    )
+
+
 def _gate(effect: Effect, rules: list[Rule], *, free: bool) -> Rule | None:
     """The gate that is due. One that reaches what is free only by a group or by `*` is not meant to."""
     for rule in rules:

@@ -31,10 +31,10 @@ from dbfirewall.policy.fields import (
     Columns,
     Duration,
     Frequency,
+    Listed,
     Mark,
     Patterns,
     Schemas,
-    Several,
     Texts,
     nearest,
     rules_error,
@@ -162,8 +162,11 @@ class Rule(Model):
         return " ".join(words)
 
     def names_action(self, action: str, kind: str = "") -> bool:
-        """Whether this rule speaks of `action` on an object of `kind`, by its name or by a group."""
-        if self.kind and kind not in self.kind:
+        """Whether this rule speaks of `action` on an object of `kind`, by its name or by a group.
+
+        A deny also speaks of objects whose kind is not known.
+        """
+        if self.kind and action in KIND_ACTIONS and kind not in self.kind and (kind or self.effect != "deny"):
             return False
         return action in self.actions or any(group in self.actions for group in groups_of(action, kind))
 
@@ -203,7 +206,7 @@ class Role(Model):
     access: Literal["read-only", "read-write"] = "read-only"
     pin: Literal["session", "strict"] = "session"
     search_path: Schemas = ("public",)
-    rules: Annotated[tuple[Rule, ...], Several] = ()
+    rules: Annotated[tuple[Rule, ...], Listed] = ()
     limits: Limits = Limits()
 
     @classmethod

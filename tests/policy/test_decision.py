@@ -1,0 +1,422 @@
+"""Facts and rules → decisions."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dbfirewall.catalog.types import Catalog, Relation
+from dbfirewall.policy.decision import OFFLINE, Context, Decision, decide
+from dbfirewall.policy.models import Role
+from dbfirewall.sql.actions import ACTIONS, GROUPS
+from dbfirewall.sql.facts import Analysis, Effect, Refusal, Statement
+from tests.policy.build import analysis, on, role, select
+
+ALLOW_ALL = {"allow": "select", "on": "public.*"}
+SHOP = Catalog(
+    relations={("public", "customers"): Relation("public", "customers", columns=("id", "name", "ssn"))},
+    complete=True,
+)
+
+
+def one(effect: Effect, who: Role, context: Context = OFFLINE) -> Decision:
+    """The decision on a statement with one effect."""
+    return decide(analysis(effect), who, context)
+
+
+def test_nothing_matching_is_a_deny() -> None:
+    """A role without rules may do nothing that touches anything."""
+    decision = one(select("public.orders", "id"), role())
+    assert (decision.outcome, decision.sqlstate, decision.rule) == ("deny", "42501", "default-deny")
+    assert decision.reason == "No rule allows select on public.orders."
+    assert decision.retry == "never"
+    assert decision.effect == select("public.orders", "id")
+
+
+@pytest.mark.parametrize(
+    ("rules", "outcome", "rule"),
+    [
+        ([ALLOW_ALL], "allow", "allow select on public.*"),
+        ([ALLOW_ALL, {"deny": "select", "on": "public.orders"}], "deny", "deny select on public.orders"),
+        ([ALLOW_ALL, {"gate": "select", "on": "public.orders"}], "gate", "gate select on public.orders"),
+        ([{"gate": "select"}, {"deny": "read"}], "deny", "deny read"),
+        ([{"gate": "read"}], "gate", "gate read"),
+        ([{"allow": "*", "id": "everything"}], "allow", "everything"),
+        ([{"allow": ["insert", "select"]}], "allow", "allow insert, select"),
+        (
+            [{"allow": "select", "on": ["public.a", "public.orders"]}],
+            "allow",
+            "allow select on public.a, public.orders",
+        ),
+        (
+            [{"allow": "select", "on": "public.a"}, {"deny": "select", "on": "public.b"}],
+            "deny",
+            "default-deny",
+        ),
+    ],
+)
+def test_deny_wins_over_gate_and_gate_over_allow(
+    rules: list[dict[str, Any]], outcome: str, rule: str
+) -> None:
+    """The order of precedence, whichever way the action is named."""
+    for order in (rules, rules[::-1]):
+        decision = one(select("public.orders", "id"), role(*order))
+        assert (decision.outcome, decision.rule) == (outcome, rule)
+
+
+@pytest.mark.parametrize("action", sorted(ACTIONS - {"execute"}))
+def test_every_action_is_denied_by_default_or_documented_as_free(action: str) -> None:
+    """No action slips through: what a role without rules may do is this list."""
+    free = {
+        "begin",
+        "commit",
+        "rollback",
+        "savepoint",
+        "show",
+        "prepare",
+        "declare",
+        "fetch",
+        "close",
+        "deallocate",
+    }
+    expected = "allow" if action in free else "deny"
+    assert one(on(action, "x.y"), role()).outcome == expected
+    assert one(on(action, "x.y"), role(access="read-only")).outcome == expected
+
+
+@pytest.mark.parametrize("action", sorted(ACTIONS - {"execute"}))
+def test_every_action_can_be_denied(action: str) -> None:
+    """An explicit deny denies, also what is free."""
+    assert one(on(action, "x.y"), role({"allow": action}, {"deny": action})).outcome == "deny"
+
+
+@pytest.mark.parametrize("action", ["egress", "unknown", "code", "set_role", "set_session_authorization"])
+def test_protected_actions_are_named_or_denied(action: str) -> None:
+    """No group and no `*` covers them; the action's own name does."""
+    everything = role({"allow": ["*", *sorted(GROUPS)]})
+    assert one(on(action, "x"), everything).outcome == "deny"
+    assert one(on(action, "x"), role({"allow": action})).outcome == "allow"
+    assert one(on(action, "x"), role({"gate": action})).outcome == "gate"
+
+
+def test_what_is_not_understood_is_refused_in_its_own_words() -> None:
+    """`unknown` is 0A000, says what was not understood, and invites to rephrase."""
+    decision = one(on("unknown", detail="An unusual operator."), role({"allow": "*"}))
+    assert (decision.sqlstate, decision.rule) == ("0A000", "not-understood")
+    assert (decision.reason, decision.retry) == ("An unusual operator.", "after-rewrite")
+    assert one(on("unknown"), role()).reason == "A part of the statement is not understood."
+    assert one(on("unknown"), role({"allow": "unknown"}, access="read-only")).sqlstate == "0A000"
+
+
+@pytest.mark.parametrize(
+    ("code", "sqlstate"),
+    [("syntax", "42601"), ("encoding", "42601"), ("too-long", "0A000"), ("disagreement", "0A000")],
+)
+def test_a_refused_text_is_refused_whole(code: str, sqlstate: str) -> None:
+    """Where there are no facts, no rule is looked at."""
+    decision = decide(Analysis(refusal=Refusal(code, "Why.")), role({"allow": ["*", "unknown"]}))
+    assert (decision.outcome, decision.sqlstate, decision.reason) == ("deny", sqlstate, "Why.")
+    assert decision.hint
+    assert decision.effect is None
+
+
+def test_nothing_to_do_is_allowed() -> None:
+    """An empty query, and `SELECT 1`, touch nothing."""
+    assert decide(Analysis(), role()).outcome == "allow"
+    assert decide(analysis(), role()).statements[0].outcome == "allow"
+
+
+@pytest.mark.parametrize(
+    ("effect", "sqlstate"),
+    [
+        (select("public.t", "a"), ""),
+        (on("call", "public.f", kind="function"), ""),
+        (on("call", "public.p", kind="procedure"), "25006"),
+        (on("insert", "public.t", columns=("a",)), "25006"),
+        (on("truncate", "public.t"), "25006"),
+        (on("nextval", "public.s"), "25006"),
+        (on("lock_rows", "public.t"), "25006"),
+        (on("lock_table", "public.t"), "25006"),
+        (on("advisory_lock"), "25006"),
+        (on("create", "public.t", kind="table"), "25006"),
+        (on("grant", "public.t"), "25006"),
+        (on("vacuum", "public.t"), "25006"),
+        (on("notify", "c"), "25006"),
+        (on("code"), "25006"),
+        (on("egress"), "25006"),
+        (on("set", "search_path"), "25006"),
+        (on("set", "work_mem"), "25006"),
+        (on("discard"), "25006"),
+    ],
+)
+def test_no_rule_lifts_a_read_only_role(effect: Effect, sqlstate: str) -> None:
+    """The ceiling comes before the rules: with everything allowed, only reads and calls pass."""
+    named = {"allow": ["*", effect.action], "id": "all"}
+    if effect.object == ("search_path",):
+        named["on"] = "search_path"
+    decision = one(effect, role(named, access="read-only"))
+    assert decision.sqlstate == sqlstate
+    assert decision.rule == ("read-only" if sqlstate else "all")
+    assert decision.outcome == ("deny" if sqlstate else "allow")
+
+
+def test_a_read_only_role_still_needs_a_rule_for_a_call() -> None:
+    """A function that is not harmless runs only where a rule allows it."""
+    assert one(on("call", "public.f", kind="function"), role(access="read-only")).sqlstate == "42501"
+
+
+@pytest.mark.parametrize(
+    "rule", [{"deny": "select", "on": "public.secret"}, {"gate": "select", "on": "*.secret"}]
+)
+def test_an_unknown_schema_is_taken_for_the_strictest(rule: dict[str, Any]) -> None:
+    """A name behind an unknown search_path could be the protected one."""
+    effect = Effect("select", (None, "secret"), columns=("a",))
+    assert one(effect, role({"allow": "select"})).outcome == "allow"
+    assert one(effect, role({"allow": "select", "on": "public.*"})).outcome == "deny"
+    expected = next(iter(rule))
+    assert one(effect, role({"allow": "select"}, rule)).outcome == expected
+    assert one(effect, role(rule)).outcome == "deny"
+
+
+# Columns
+
+
+HIDDEN = role(
+    ALLOW_ALL, {"deny": "select", "on": "public.customers", "columns": ["ssn", "card"], "reason": "No cards."}
+)
+SHOWN = role({"allow": "select", "on": "public.customers", "columns": ["id", "name"]})
+
+
+@pytest.mark.parametrize(
+    ("columns", "hidden", "shown"),
+    [
+        (("id", "name"), "allow", "allow"),
+        (("id",), "allow", "allow"),
+        ((), "allow", "allow"),
+        (("ssn",), "deny", "deny"),
+        (("id", "ssn"), "deny", "deny"),
+        (("email",), "allow", "deny"),
+        (("*",), "deny", "deny"),
+    ],
+)
+def test_columns_are_decided_one_by_one(columns: tuple[str, ...], hidden: str, shown: str) -> None:
+    """A star touches each column that a rule names and all the rest; count(*) none at all."""
+    assert one(select("public.customers", *columns), HIDDEN).outcome == hidden
+    assert one(select("public.customers", *columns), SHOWN).outcome == shown
+
+
+def test_a_star_as_column_means_all_of_them() -> None:
+    """`columns: "*"` is the same as no `columns`."""
+    who = role({"allow": "select", "on": "public.t", "columns": "*"})
+    assert one(select("public.t", "*"), who).outcome == "allow"
+
+
+def test_columns_that_are_not_told_are_all_of_them() -> None:
+    """An effect on columns that does not say which is taken for a star."""
+    assert (
+        one(on("insert", "public.t"), role({"allow": "insert", "on": "public.t", "columns": "a"})).outcome
+        == "deny"
+    )
+    assert one(on("insert", "public.t"), role({"allow": "insert", "on": "public.t"})).outcome == "allow"
+
+
+def test_a_gate_on_columns() -> None:
+    """Reading a gated column needs approval, reading others or counting rows does not."""
+    who = role(ALLOW_ALL, {"gate": "select", "on": "public.customers", "columns": "ssn"})
+    assert one(select("public.customers", "ssn"), who).outcome == "gate"
+    assert one(select("public.customers", "*"), who).outcome == "gate"
+    assert one(select("public.customers", "id"), who).outcome == "allow"
+    assert one(select("public.customers"), who).outcome == "allow"
+    alone = role({"gate": "select", "on": "public.customers", "columns": "ssn"})
+    assert one(select("public.customers"), alone).outcome == "gate"
+
+
+def test_several_rules_cover_columns_together() -> None:
+    """Two allows for a column each allow both."""
+    rules = [{"allow": "select", "on": "public.t", "columns": name} for name in ("a", "b")]
+    assert one(select("public.t", "a", "b"), role(*rules)).outcome == "allow"
+    assert one(select("public.t", "a", "b", "c"), role(*rules)).outcome == "deny"
+
+
+def test_a_forbidden_column_is_told_with_those_that_are_not() -> None:
+    """The reason is the rule's own, the hint lists what this role may read."""
+    decision = one(select("public.customers", "id", "ssn"), HIDDEN, Context(catalog=SHOP))
+    assert (decision.sqlstate, decision.reason, decision.retry) == ("42501", "No cards.", "after-rewrite")
+    assert decision.hint == "Columns of public.customers that this role may read: id, name."
+
+
+def test_a_star_is_told_offline_which_columns_to_leave_out() -> None:
+    """Without a catalog the hint names what the rules name."""
+    hint = one(select("public.customers", "*"), HIDDEN).hint
+    assert "leave out card, ssn" in hint
+
+
+def test_a_denied_relation_is_told_with_those_that_are_allowed() -> None:
+    """The hint speaks of this role's own patterns."""
+    decision = one(select("audit.log", "a"), role(ALLOW_ALL, {"allow": "read", "on": "reporting.*"}))
+    assert decision.hint == "This role may select: public.*, reporting.*, as far as no rule denies it."
+    assert "ask" in one(select("audit.log", "*"), role()).hint
+
+
+# Conditions
+
+
+@pytest.mark.parametrize("action", ["update", "delete"])
+def test_require_where(action: str) -> None:
+    """An allow with `require_where` covers no change of every row, and the refusal says so."""
+    who = role({"allow": ["update", "delete"], "on": "public.orders", "require_where": True, "id": "careful"})
+    assert one(on(action, "public.orders", columns=("a",)), who).outcome == "allow"
+    decision = one(on(action, "public.orders", columns=("a",), where=False), who)
+    assert (decision.outcome, decision.sqlstate, decision.rule) == ("deny", "42501", "careful")
+    assert "WHERE" in decision.reason
+    assert decision.retry == "after-rewrite"
+
+
+def test_require_where_speaks_of_updates_and_deletes_alone() -> None:
+    """Other actions of the same rule have no WHERE to require."""
+    who = role({"allow": "write", "on": "public.orders", "require_where": True})
+    assert one(on("insert", "public.orders", columns=("a",), where=False), who).outcome == "allow"
+
+
+def test_another_rule_may_cover_what_a_condition_does_not() -> None:
+    """A plain allow, or a gate, beside the conditional one counts."""
+    careful = {"allow": "update", "on": "public.orders", "require_where": True}
+    effect = on("update", "public.orders", columns=("a",), where=False)
+    assert one(effect, role(careful, {"allow": "update"})).outcome == "allow"
+    assert one(effect, role(careful, {"gate": "update"})).outcome == "gate"
+
+
+def test_a_row_cap_needs_approval() -> None:
+    """The cap is enforced when an approver releases the statement, so until then it is a gate."""
+    capped = {"allow": "update", "on": "public.orders", "max_rows_affected": 100}
+    effect = on("update", "public.orders", columns=("a",))
+    decision = one(effect, role(capped))
+    assert (decision.outcome, decision.sqlstate, decision.retry) == ("gate", "ZG001", "after-approval")
+    assert "100 rows" in decision.reason
+    assert one(effect, role(capped, {"allow": "update"})).outcome == "allow"
+
+
+def test_a_gate_names_who_may_approve() -> None:
+    """The groups of the gating rule come along, with its reason."""
+    decision = one(
+        on("truncate", "public.t"), role({"gate": "truncate", "approvers": ["dba"], "reason": "Ask first."})
+    )
+    assert (decision.approvers, decision.reason) == (("dba",), "Ask first.")
+    assert (
+        one(on("truncate", "public.t"), role({"gate": "truncate"})).reason
+        == "truncate on public.t needs approval."
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "outcome"), [("database", "deny"), ("schema", "deny"), ("table", "allow"), ("", "deny")]
+)
+def test_kind_narrows_a_deny(kind: str, outcome: str) -> None:
+    """A rule about kinds of object leaves other kinds alone; an object of unknown kind could be any."""
+    who = role({"allow": ["ddl", "admin", "drop"]}, {"deny": "drop", "kind": ["database", "schema"]})
+    assert one(on("drop", "x", kind=kind), who).outcome == outcome
+
+
+def test_kind_narrows_an_allow() -> None:
+    """An allow covers the kinds that it names, and no object of unknown kind."""
+    who = role({"allow": ["create", "select"], "kind": "view"})
+    assert one(on("create", "public.v", kind="view"), who).outcome == "allow"
+    assert one(on("create", "public.t", kind="table"), who).outcome == "deny"
+    assert one(on("create", "public.t"), who).outcome == "deny"
+    assert one(select("public.t", "a", kind="table"), who).outcome == "allow"
+
+
+@pytest.mark.parametrize(("kind", "group"), [("table", "ddl"), ("role", "dcl"), ("database", "admin")])
+def test_the_group_of_create_depends_on_the_kind(kind: str, group: str) -> None:
+    """`ddl` allows no CREATE ROLE and no CREATE DATABASE."""
+    for name in ("ddl", "dcl", "admin"):
+        assert one(on("create", "x", kind=kind), role({"allow": name})).outcome == (
+            "allow" if name == group else "deny"
+        )
+
+
+# Statements and messages
+
+
+def test_the_strictest_effect_decides() -> None:
+    """One denied effect denies the statement, one denied statement the message."""
+    who = role(ALLOW_ALL, {"gate": "delete"})
+    fine, gated, denied = select("public.t", "a"), on("delete", "public.t"), select("audit.t", "a")
+    assert decide(analysis(fine, gated), who).outcome == "gate"
+    assert decide(analysis(gated, denied, fine), who).outcome == "deny"
+    message = decide(Analysis((Statement("delete", (gated,)), Statement("select", (denied,)))), who)
+    assert message.effect == denied
+    assert [statement.outcome for statement in message.statements] == ["gate", "deny"]
+    assert [effect.outcome for effect in message.statements[0].effects] == ["gate"]
+
+
+def test_a_rules_own_deny_is_reported_before_the_default() -> None:
+    """The denial that somebody gave a reason for is the one that helps."""
+    decision = decide(analysis(select("audit.t", "a"), select("public.customers", "ssn")), HIDDEN)
+    assert decision.reason == "No cards."
+
+
+RULES = st.fixed_dictionaries(
+    {},
+    optional={
+        "on": st.sampled_from(["public.a", "public.*", "*", "other.a"]),
+        "columns": st.lists(st.sampled_from(["x", "y"]), min_size=1, max_size=2, unique=True),
+        "reason": st.sampled_from(["One.", "Two."]),
+    },
+).flatmap(
+    lambda rest: st.builds(
+        lambda effect, action: {effect: action, **rest},
+        st.sampled_from(["allow", "deny", "gate"]),
+        st.sampled_from(["select", "read", "update", ["select", "update"]]),
+    )
+)
+EFFECTS = st.builds(
+    Effect,
+    st.sampled_from(["select", "update"]),
+    st.sampled_from([("public", "a"), ("other", "a"), (None, "a"), ("pg_catalog", "pg_class")]),
+    columns=st.sampled_from([(), ("*",), ("x",), ("x", "y"), ("z",), None]),
+    where=st.booleans(),
+)
+
+
+@given(st.lists(RULES, max_size=6), st.lists(EFFECTS, min_size=1, max_size=3), st.integers(), st.booleans())
+def test_the_order_of_rules_does_not_matter(
+    rules: list[dict[str, Any]], effects: list[Effect], seed: int, read_only: bool
+) -> None:
+    """Shuffled rules give the same decision, down to its words."""
+    shuffled = rules.copy()
+    random.Random(seed).shuffle(shuffled)
+    access = "read-only" if read_only else "read-write"
+    facts = analysis(*effects)
+    assert decide(facts, role(*rules, access=access)) == decide(facts, role(*shuffled, access=access))
+
+
+@given(st.lists(RULES, max_size=4), EFFECTS, RULES)
+def test_a_deny_never_opens_anything(
+    rules: list[dict[str, Any]], effect: Effect, extra: dict[str, Any]
+) -> None:
+    """Adding a deny makes no decision more permissive; adding an allow makes none stricter."""
+    strictness = {"allow": 0, "gate": 1, "deny": 2}
+    action = next(value for key, value in extra.items() if key in ("allow", "deny", "gate"))
+    rest = {key: value for key, value in extra.items() if key in ("on", "columns")}
+    before = strictness[one(effect, role(*rules)).outcome]
+    assert strictness[one(effect, role(*rules, {"deny": action, **rest})).outcome] >= before
+    assert strictness[one(effect, role(*rules, {"allow": action, **rest})).outcome] <= before
+
+
+@given(st.lists(RULES, max_size=5), st.lists(EFFECTS, min_size=1, max_size=3))
+def test_a_decision_says_why(rules: list[dict[str, Any]], effects: list[Effect]) -> None:
+    """Every refusal has a SQLSTATE, a rule, a reason and a next step; an allow has no SQLSTATE."""
+    decision = decide(analysis(*effects), role(*rules))
+    assert decision.rule
+    if decision.outcome == "allow":
+        assert not decision.sqlstate
+    else:
+        assert decision.sqlstate in {"42501", "ZG001"}
+        assert decision.reason
+        assert decision.hint
+        assert decision.effect in effects
