@@ -68,11 +68,13 @@ def run(settings: Settings, rules_path: Path) -> int:
     from dbfirewall.web.app import AdminState, create_app  # noqa: PLC0415
     from dbfirewall.web.server import bind, serve_admin  # noqa: PLC0415
 
-    listener = bind(settings.listen.host, settings.listen.port)
-    admin_listener = bind(settings.admin.host, settings.admin.port)
+    with (
+        bind(settings.listen.host, settings.listen.port) as listener,
+        bind(settings.admin.host, settings.admin.port) as admin_listener,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
 
-    async def admin(state: AdminState, shutdown: asyncio.Event) -> None:
-        await serve_admin(create_app(state), admin_listener, shutdown)
+        async def admin(state: AdminState, shutdown: asyncio.Event) -> None:
+            await serve_admin(create_app(state), admin_listener, shutdown)
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(serve_proxy(settings, rules_path, listener, admin))
