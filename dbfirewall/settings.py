@@ -102,11 +102,10 @@ FilePath = Annotated[Path, BeforeValidator(_path)]
 
 
 class Tls(Model):
-    """The firewall's certificate towards agents. `client_ca`: demand client certificates that it signed."""
+    """The firewall's certificate towards agents, and its private key: PEM files."""
 
     cert: FilePath
     key: FilePath
-    client_ca: FilePath | None = None
 
 
 class LogSettings(Model):
@@ -267,7 +266,7 @@ class _Source:
         if isinstance(settings.tls, Tls):
             for name in Tls.model_fields:
                 path = getattr(settings.tls, name)
-                if path is not None and not path.is_file():
+                if not path.is_file():
                     raise self._error(f"there is no file {path}", ("tls", name))
         return settings
 

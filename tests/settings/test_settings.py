@@ -61,14 +61,14 @@ def test_who_wins(config: Path) -> None:
 
 def test_every_value_can_come_from_the_file(config: Path, tmp_path: Path) -> None:
     """All keys of the reference page, with other values than the defaults."""
-    for name in ("cert.pem", "key.pem", "ca.pem"):
+    for name in ("cert.pem", "key.pem"):
         (tmp_path / name).touch()
     config.write_text(
         """\
 listen: 0.0.0.0:6433
 admin: "[::1]:8433"
 state: here
-tls: {cert: cert.pem, key: key.pem, client_ca: ca.pem}
+tls: {cert: cert.pem, key: key.pem}
 log: {level: debug, format: json}
 limits:
   connections: 1
@@ -86,9 +86,7 @@ catalog: {refresh: 1h}
     )
     settings = load_settings(config, {})
     assert settings.state == tmp_path / "here"
-    assert settings.tls == Tls(
-        cert=tmp_path / "cert.pem", key=tmp_path / "key.pem", client_ca=tmp_path / "ca.pem"
-    )
+    assert settings.tls == Tls(cert=tmp_path / "cert.pem", key=tmp_path / "key.pem")
     assert settings.limits.idle_timeout == 300.0
     assert settings.limits.drain_timeout == 0.5
     assert (settings.limits.message_bytes, settings.limits.sql_bytes) == (1024, 2000)
@@ -107,7 +105,7 @@ def test_every_value_can_come_from_the_environment(tmp_path: Path) -> None:
         "limits.drain_timeout": "1s", "limits.message_bytes": "1KiB", "limits.sql_bytes": "1",
         "audit.fsync": "off", "audit.max_bytes": "1", "audit.sql": "fingerprint", "parse.inline_bytes": "1",
         "parse.deadline": "1s", "catalog.refresh": "1s", "tls.cert": str(tmp_path / "pem"),
-        "tls.key": str(tmp_path / "pem"), "tls.client_ca": str(tmp_path / "pem"),
+        "tls.key": str(tmp_path / "pem"),
     }  # fmt: skip
     assert {*values, "tls"} == set(setting_keys())
     settings = load_settings(None, {environment_name(key): value for key, value in values.items()})
