@@ -4,6 +4,9 @@ It follows src/backend/parser/scan.l of PostgreSQL 14 to 18 with standard_confor
 server. What the versions read differently (`1a`, `$1a`: two tokens up to 14, an error since) is refused, and
 so is everything that their scanners refuse. Input is text that the caller decoded strictly from UTF-8.
 
+One thing is refused that PostgreSQL takes: string literals in a row with a comment between them. The server reads
+`'a' -- c⏎ 'b'` as one literal, libpg_query as two, and after `E'a'` the two even end in different places.
+
 The pattern below reads one token with the blanks before it; each group is a kind of token. Possessive
 quantifiers keep it linear. Block comments nest, so they are skipped by hand, and an operator may end in `+`
 or `-` only if it holds one of ``~!@#^&|`?%``, so that is trimmed by hand.
@@ -20,10 +23,11 @@ from dbfirewall.sql.uescape import UescapeError, unescape
 IDENT, QUOTED, NUMBER, STRING, ESTRING, BITS, NSTRING, DOLLAR, PARAM, PUNCT, OPERATOR = range(1, 12)
 USTRING, UIDENT, _COMMENT, _END = 12, 13, 14, 15
 
-LITERALS = frozenset({NUMBER, STRING, ESTRING, BITS, NSTRING, DOLLAR, USTRING})
+_STRINGS = frozenset({STRING, ESTRING, BITS, NSTRING, DOLLAR, USTRING})
+LITERALS = _STRINGS | {NUMBER}
 
 _SPACE = r"(?:[ \t\n\r\f\v]++|--[^\n\r]*+)*+"
-_CONTINUE = r"(?:[ \t\f\v]++|--[^\n\r]*+)*+[\n\r](?:[ \t\n\r\f\v]++|--[^\n\r]*+[\n\r])*+'"
+_CONTINUE = r"[ \t\f\v]*+[\n\r][ \t\n\r\f\v]*+'"
 _TAIL = r"(?:[^']++|'')*+'"
 _PLAIN = rf"'{_TAIL}(?:{_CONTINUE}{_TAIL})*+"
 _ETAIL = r"(?:[^\\']++|''|\\[\s\S])*+'"
@@ -31,7 +35,7 @@ _START = r"A-Za-z_\x80-\U0010ffff"
 _DIGITS = r"[0-9](?>_?[0-9])*+"
 _NUMBER = (
     rf"(?>0[xX](?>_?[0-9A-Fa-f])++|0[oO](?>_?[0-7])++|0[bB](?>_?[01])++"
-    rf"|(?>{_DIGITS}(?>\.(?!\.)(?>{_DIGITS})?+)?+|\.{_DIGITS})(?>[Ee][-+]?+{_DIGITS})?+)(?![{_START}0-9])"
+    rf"|(?>{_DIGITS}(?>\.(?!\.)(?>{_DIGITS})?+)?+|\.{_DIGITS})(?>[Ee][-+]?+{_DIGITS})?+)(?![{_START}0-9$])"
 )
 _TOKEN = re.compile(
     _SPACE + "(?:"
@@ -44,7 +48,7 @@ _TOKEN = re.compile(
     rf"|([nN]{_PLAIN})"  # NSTRING
     rf"|(\$(?:[{_START}][{_START}0-9]*+)?+\$)"  # DOLLAR (its opening tag)
     rf"|(\$[0-9]++(?![{_START}]))"  # PARAM
-    r"|(::|\.\.|:=|[,()\[\].;:])"  # PUNCT
+    r"|(::|\.\.|:=|\.(?![0-9])|[,()\[\];:])"  # PUNCT
     r"|((?:(?!--|/\*)[~!@#^&|`?+\-*/%<>=])++)"  # OPERATOR
     rf"|([uU]&{_PLAIN})"  # USTRING
     r'|([uU]&"(?:[^"]++|"")++")'  # UIDENT
@@ -92,6 +96,15 @@ def tokenize(sql: str) -> list[Token]:
     if "\0" in sql:
         raise LexError("the text holds a NUL character", "encoding")
     _check_runs(sql)
+    tokens = cut(sql)
+    _check_strings(tokens)
+    if len(tokens) > caps.MAX_TOKENS:
+        raise LexError("the text has too many tokens", "too-long")
+    return _decode_unicode(tokens) if "&" in sql else tokens
+
+
+def cut(sql: str) -> list[Token]:
+    """The tokens of `sql` as scan.l cuts them: `U&"…"` is left as UIDENT, without a name."""
     tokens: list[Token] = []
     append = tokens.append
     match = _TOKEN.match
@@ -119,9 +132,7 @@ def tokenize(sql: str) -> list[Token]:
             text = _trim_operator(text) if kind == OPERATOR else _dollar_string(sql, start, text)
             position = start + len(text)
         append((kind, text, start, name))
-    if len(tokens) > caps.MAX_TOKENS:
-        raise LexError("the text has too many tokens", "too-long")
-    return _decode_unicode(tokens) if "&" in sql else tokens
+    return tokens
 
 
 def _dollar_string(sql: str, start: int, tag: str) -> str:
@@ -153,6 +164,15 @@ def _skip_comment(sql: str, start: int) -> int:
             if depth > caps.MAX_COMMENT_DEPTH:
                 raise LexError("comments are nested too deeply", "too-deep")
     raise LexError("unterminated /* comment")
+
+
+def _check_strings(tokens: list[Token]) -> None:
+    """Refuse a string literal right after another: one literal or two, according to who reads it."""
+    before = 0
+    for kind, _, _, _ in tokens:
+        if kind == STRING and before in _STRINGS:
+            raise LexError("a string literal follows another")
+        before = kind
 
 
 def _check_runs(sql: str) -> None:
