@@ -26,7 +26,7 @@ from dbfirewall.errors import SqlState
 from dbfirewall.policy import hints, session
 from dbfirewall.policy.matching import Outcome, Verdict, about_columns, columns_of, judge, rules_for
 from dbfirewall.policy.models import Role
-from dbfirewall.sql.facts import Analysis, Effect, Refusal, Statement
+from dbfirewall.sql.facts import ALL_COLUMNS, Analysis, Effect, Refusal, Statement
 
 Retry = Literal["never", "after-rewrite", "after-approval", "later"]
 
@@ -155,6 +155,10 @@ def _strictest(decisions: Iterable[EffectDecision]) -> EffectDecision:
 
 def _effect(effect: Effect, role: Role, context: Context, prepared: frozenset[str]) -> EffectDecision:
     """Steps 1 to 3, then the rules."""
+    if session.shared_lock(effect, context.application_name):
+        columns = hints.known_columns(effect, context.catalog) or ALL_COLUMNS
+        read = _effect(Effect("select", effect.object, effect.kind, columns), role, context, prepared)
+        return replace(read, effect=effect)
     free = session.free(effect, role, protocol_prepared=context.protocol_prepared)
     if effect.action == "execute":
         stored = _executed(effect, context, prepared)

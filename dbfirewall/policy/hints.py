@@ -57,8 +57,8 @@ def denied(effect: Effect, columns: tuple[str, ...], *, by_rule: bool) -> str:
 
 def read_only(effect: Effect) -> str:
     """The next step where a read-only role wanted more."""
-    if effect.action in ("begin", "set"):
-        return "Work in the read-only transaction mode that the session has."
+    if effect.action in ("begin", "set", "commit", "rollback"):
+        return "Work in the read-only mode that the session has, and end transactions without AND CHAIN."
     if effect.action == "lock_rows":
         return "Leave out FOR UPDATE / FOR SHARE."
     return "Use SELECT statements: this role cannot change anything."
@@ -78,7 +78,7 @@ def named_columns(columns: tuple[str, ...]) -> tuple[str, ...]:
 
 def known_columns(effect: Effect, catalog: Catalog | None) -> tuple[str, ...]:
     """The columns of the effect's relation, as far as the catalog knows them."""
-    if catalog is None or len(effect.object) != 2 or effect.columns is None:
+    if catalog is None or len(effect.object) != 2:
         return ()
     schema, name = effect.object
     relation = catalog.relations.get((schema, name)) if schema is not None and name is not None else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dbfirewall.policy.decision import Context
 from dbfirewall.policy.fields import TIMEOUTS
 from dbfirewall.policy.models import Role
+from dbfirewall.policy.session import PG_DUMP as APPLICATION
 
 ANY_SESSION = frozenset({
     # asyncpg's pool, whenever a connection is released. RESET ALL goes back to what the session began with,
@@ -41,7 +42,7 @@ def housekeeping(sql: bytes, role: Role, context: Context) -> bool:
     """Whether `sql` is a client's own housekeeping, to be forwarded as it is in a session like this."""
     if sql in ANY_SESSION:
         return True
-    if context.application_name != "pg_dump":
+    if context.application_name != APPLICATION:
         return False
     timeout = PG_DUMP_TIMEOUTS.get(sql)
     return sql in PG_DUMP if timeout is None else getattr(role.limits, timeout) is None

@@ -135,6 +135,8 @@ def _part_within(inner: Part, outer: Part) -> bool:
 
 
 def _without_approver(rules: Rules, rule: Rule) -> Iterator[str]:
+    if not (rules.approvers or rules.agents):
+        return  # roles alone, to be put beside the rest
     groups = {group for approver in rules.approvers.values() for group in approver.groups}
     missing = [name for name in rule.approvers if name not in groups]
     if missing:

@@ -32,6 +32,8 @@ HARMLESS_PARAMETERS = frozenset({
     "default_transaction_deferrable", "transaction_deferrable",
     # What CREATE FUNCTION checks; CREATE FUNCTION itself needs its rule.
     "check_function_bodies",
+    # SET CONSTRAINTS: when constraints are checked, at the latest at commit.
+    "constraints",
 })  # fmt: skip
 """Parameters that any session may set to anything: none changes what a statement may touch."""
 
@@ -63,6 +65,18 @@ FREE_ACTIONS = frozenset(
 )
 """Actions that need no rule, whatever their object: what they run is judged as effects of its own."""
 
+ALL = "all"
+"""The object of RESET ALL and DEALLOCATE ALL."""
+
+READ_WRITE = "read write"
+"""The value of a `begin` that asks for it."""
+
+AND_CHAIN = "and chain"
+"""In the detail of a `commit` or `rollback` that begins the next transaction, whose mode may be changed again."""
+
+PG_DUMP = "pg_dump"
+"""The application_name of pg_dump's sessions."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wall:
@@ -81,11 +95,14 @@ def free(effect: Effect, role: Role, *, protocol_prepared: bool = False) -> bool
         case "set":
             return _free_set(effect, role)
         case "reset":
-            return len(effect.object) == 1 and (
-                _harmless(effect.object_name) or effect.object_name in TIMEOUTS | LEXING_PARAMETERS.keys()
-            )
+            name = parameter(effect)
+            return _harmless(name) or name in TIMEOUTS or name in LEXING_PARAMETERS
         case "deallocate":
-            return bool(effect.object) or protocol_prepared
+            return parameter(effect) not in ("", ALL) or protocol_prepared
+        case "begin":
+            return not (role.read_only and effect.value == READ_WRITE)
+        case "commit" | "rollback":
+            return not (role.read_only and AND_CHAIN in effect.detail)
         case action:
             return action in FREE_ACTIONS
 
@@ -115,8 +132,14 @@ def limit_of(limits: Limits, parameter: str) -> int | None:
 
 
 def guarded(effect: Effect) -> bool:
-    """Whether only a rule that names this parameter in full may allow setting it."""
-    return effect.action in ("set", "reset") and parameter(effect) in GUARDED_PARAMETERS
+    """Whether only a rule that names this parameter in full may allow setting it: also where it is not known."""
+    name = parameter(effect)
+    return effect.action in ("set", "reset") and (not name or name in GUARDED_PARAMETERS)
+
+
+def shared_lock(effect: Effect, application_name: str) -> bool:
+    """Whether `effect` is pg_dump's lock on a relation that it is about to read: no stronger than a SELECT's."""
+    return application_name == PG_DUMP and effect.action == "lock_table" and effect.detail == "ACCESS SHARE"
 
 
 def guarded_columns(effect: Effect) -> frozenset[str] | None:

@@ -120,6 +120,7 @@ def test_a_gate_that_nobody_can_open() -> None:
     token = "sha256:" + "0" * 64
     extra = f"approvers: {{a: {{groups: [dba], token: '{token}'}}}}\n"
     assert not found("gate: delete, approvers: [dba]", extra=extra)
+    assert not found("gate: delete, approvers: [dba]")
     [warning] = found("gate: delete, approvers: [dbaa]", extra=extra)
     assert warning.endswith("no approver belongs to dbaa (did you mean 'dba'?)")
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from dbfirewall.catalog.types import Catalog, Relation
 from dbfirewall.policy.decision import Context, Decision, decide
 from dbfirewall.policy.models import Role
+from dbfirewall.sql.facts import Analysis, Effect, Statement
 from tests.policy.build import analysis, on, role, select
 
 NOBODY = role()
@@ -146,28 +148,57 @@ def test_a_parameter_that_is_not_guarded_takes_any_rule(rule: dict[str, str]) ->
 
 @pytest.mark.parametrize(("name", "expected"), [
     ("timezone", "allow"), ("statement_timeout", "allow"), ("client_encoding", "allow"),
-    ("work_mem", "deny"), ("search_path", "deny"), ("role", "deny"), ("", "deny"),
+    ("work_mem", "deny"), ("search_path", "deny"), ("role", "deny"), ("all", "deny"),
 ])  # fmt: skip
 def test_reset_goes_back_to_the_pins(name: str, expected: str) -> None:
-    """RESET of what may be set is free; RESET ALL (no name) is not."""
+    """RESET of what may be set is free; RESET ALL is not."""
     assert outcome(name, None, action="reset") == expected
 
 
 def test_deallocate_all_is_a_drivers_own_once_it_has_prepared() -> None:
     """psycopg sends DEALLOCATE ALL itself, after it prepared statements by the protocol."""
-    every = analysis(on("deallocate"))
+    every = analysis(on("deallocate", "all"))
     assert decide(every, NOBODY).outcome == "deny"
     assert decide(every, READER, Context(protocol_prepared=True)).outcome == "allow"
     assert decide(analysis(on("deallocate", "s")), READER).outcome == "allow"
 
 
+@pytest.mark.parametrize("effect", [
+    on("begin", value="read write"), on("commit", detail="and chain"), on("rollback", detail="and chain"),
+])  # fmt: skip
+def test_a_read_only_role_keeps_its_transactions_read_only(effect: Effect) -> None:
+    """BEGIN READ WRITE lifts the mode, and after AND CHAIN it can be lifted again."""
+    assert decide(analysis(effect), READER).sqlstate == "25006"
+    assert decide(analysis(effect), NOBODY).outcome == "allow"
+    assert decide(analysis(on("begin", value="read only")), READER).outcome == "allow"
+
+
+def test_a_parameter_that_is_not_known_could_be_any() -> None:
+    """set_config with a name that is no constant is covered by no rule."""
+    effect = Effect("set", (None,), detail="set_config", value="x")
+    assert decide(analysis(effect), role({"allow": "set"}, {"allow": "*"})).outcome == "deny"
+
+
+def test_pg_dump_may_lock_what_it_may_read() -> None:
+    """Its ACCESS SHARE lock is the one of a SELECT, so the rules about reading every column decide it."""
+    dump = Context(application_name="pg_dump")
+    lock = analysis(on("lock_table", "public.t", detail="ACCESS SHARE"))
+    reads = role({"allow": "select", "on": "public.*"}, access="read-only")
+    assert decide(lock, reads, dump).outcome == "allow"
+    assert decide(lock, reads).sqlstate == "25006"
+    assert decide(lock, role(access="read-only"), dump).sqlstate == "42501"
+    assert decide(analysis(on("lock_table", "public.t", detail="SHARE")), reads, dump).sqlstate == "25006"
+    hides = role({"allow": "select"}, {"deny": "select", "columns": "a"}, access="read-only")
+    assert decide(lock, hides, dump).outcome == "deny"
+    catalog = Catalog({("public", "t"): Relation("public", "t", columns=("b", "c"))})
+    live = Context(application_name="pg_dump", catalog=catalog)
+    assert decide(lock, hides, live).outcome == "allow"
+
+
 @pytest.mark.parametrize("effect", [on("discard"), on("listen", "c"), on("notify", "c"), on("two_phase", "x"),
                                     on("set_role", "x"), on("set_session_authorization", "x")])  # fmt: skip
-def test_the_rest_of_the_session_needs_a_rule(effect: object) -> None:
+def test_the_rest_of_the_session_needs_a_rule(effect: Effect) -> None:
     """DISCARD, LISTEN, NOTIFY, PREPARE TRANSACTION and role changes are denied out of the box."""
-    from dbfirewall.sql.facts import Effect
-
-    assert isinstance(effect, Effect)
     assert decide(analysis(effect), NOBODY).sqlstate == "42501"
     assert decide(analysis(effect), READER).sqlstate == "25006"
 
@@ -253,8 +284,6 @@ def test_execute_is_what_was_prepared() -> None:
 
 def test_execute_after_prepare_in_one_message() -> None:
     """A name that the same message prepared before is known: its inner effects are judged there."""
-    from dbfirewall.sql.facts import Analysis, Statement
-
     prepare = Statement("prepare", (on("prepare", "p"), select("public.t", "a")), prepares="p")
     execute = Statement("execute", (on("execute", "p"),))
     who = role({"allow": "select", "on": "public.t"}, access="read-only")
