@@ -1,0 +1,76 @@
+"""`Reading` and `Scope` → `Analysis`. Pure, and total: whatever the trees hold, facts or a refusal come out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from dbfirewall.catalog.types import Scope
+from dbfirewall.sql.changes import Changes
+from dbfirewall.sql.facts import Analysis, Effect, Refusal, Statement
+from dbfirewall.sql.names import Names
+from dbfirewall.sql.nodes import unknown_in, unwrap
+from dbfirewall.sql.read import read
+from dbfirewall.sql.reading import Reading
+from dbfirewall.sql.statements import describe
+
+_CATALOG_CHANGES = frozenset({"create", "alter", "drop", "code"})
+
+
+def analyze(sql: bytes, scope: Scope) -> Analysis:
+    """What the message `sql` does, in a session whose names resolve as `scope` says."""
+    return resolve(read(sql), scope)
+
+
+def resolve(reading: Reading, scope: Scope) -> Analysis:
+    """The facts of a text that all witnesses have read. Never raises."""
+    if reading.refusal is not None:
+        return Analysis(refusal=reading.refusal, literal_sensitive=True)
+    statements: list[Statement] = []
+    for parsed in reading.statements:
+        try:
+            statement = _statement(parsed.tree, scope)
+        except RecursionError:
+            return Analysis(
+                refusal=Refusal("too-deep", "The statement is nested too deeply."), literal_sensitive=True
+            )
+        statements.append(statement)
+        if _moves_names(statement):
+            # What follows in the same message runs under a search_path that is not known now.
+            scope = replace(scope, search_path=None)
+    return Analysis(tuple(statements), literal_sensitive=any(s.literal_sensitive for s in statements))
+
+
+def _statement(tree: Any, scope: Scope) -> Statement:
+    problem = unknown_in(tree)
+    if problem is not None or not tree:
+        return Statement("unknown", (Effect("unknown", detail=problem or "nothing"),), literal_sensitive=True)
+    collected = Changes(Names(scope))
+    shape = describe(collected, *unwrap(tree))
+    effects = collected.finish(shape.context)
+    return Statement(
+        kind=shape.kind,
+        effects=effects,
+        returns_rows=shape.returns_rows,
+        tags=(shape.kind.split(" ")[0].upper(),) if shape.tags is None else shape.tags,
+        literal_sensitive=collected.literal_sensitive or not shape.plain,
+        changes_catalog=any(_changes_catalog(effect) for effect in effects),
+        copy_from_stdin=shape.copy_from_stdin,
+        prepares=shape.prepares,
+    )
+
+
+def _changes_catalog(effect: Effect) -> bool:
+    return effect.action in _CATALOG_CHANGES or (effect.action == "call" and effect.kind == "procedure")
+
+
+def _moves_names(statement: Statement) -> bool:
+    """Whether later statements of the message may resolve names otherwise."""
+    for effect in statement.effects:
+        if effect.action in ("set", "reset") and effect.object in (("search_path",), ("all",), (None,)):
+            return True
+        if effect.action in ("discard", "code", "set_role", "set_session_authorization"):
+            return True
+        if effect.action == "call" and effect.kind == "procedure":
+            return True
+    return False

@@ -1,0 +1,104 @@
+"""What one statement has been found to do so far: effects, and the base relations it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from dbfirewall.catalog.builtin import SYSTEM_SCHEMAS
+from dbfirewall.catalog.types import Function
+from dbfirewall.sql.facts import Effect
+from dbfirewall.sql.functions import action_of, harmless, harmless_in_view
+from dbfirewall.sql.names import Found, Names, ObjectName
+from dbfirewall.sql.nodes import Tree
+from dbfirewall.sql.scopes import Table, spelled_out
+
+
+class Effects:
+    """Collects the effects of one statement.
+
+    `names`: how its names resolve. `literal_sensitive`: whether an effect was read off a literal.
+    """
+
+    def __init__(self, names: Names) -> None:
+        self.names = names
+        self.literal_sensitive = False
+        self._effects: list[Effect] = []
+        self._tables: list[Table] = []
+
+    def add(
+        self,
+        action: str,
+        objects: Iterable[ObjectName] = ((),),
+        kind: str = "",
+        *,
+        columns: tuple[str, ...] | None = None,
+        where: bool = True,
+        detail: str = "",
+        value: str | None = None,
+    ) -> None:
+        """One effect for each object that the statement may mean."""
+        self._effects.extend(Effect(action, o, kind, columns, where, detail, value) for o in objects)
+
+    def unknown(self, what: str) -> None:
+        """The statement has a part whose meaning is not established."""
+        self.add("unknown", detail=what)
+
+    def table(self, relation: Tree, *, read: bool) -> Table:
+        """The base relation that a RangeVar names; `read` where it is read even without any column."""
+        name = str(relation.get("relname", ""))
+        if relation.get("relpersistence") == "t" and "schemaname" not in relation:
+            found = Found((("pg_temp", name),))
+        else:
+            found = self.names.relation(relation.get("schemaname"), name)
+        table = Table(found, read=read)
+        self._tables.append(table)
+        self._run_view(table)
+        return table
+
+    def write(
+        self, action: str, table: Table, columns: set[str], *, where: bool = True, detail: str = ""
+    ) -> None:
+        """A change of a base relation, of `columns` (`*`: all)."""
+        kind = table.relation.kind if table.relation else ""
+        spelled = spelled_out(columns, table.known)
+        self.add(action, table.objects, kind, columns=spelled, where=where, detail=detail)
+
+    def run(self, function: Function, detail: str) -> None:
+        """A function that no call names runs (an operator's, a cast's, a view's)."""
+        action = action_of(function.name, builtin=function.builtin)
+        self.add(action, ((function.schema, function.name),), "function", detail=detail)
+
+    def finish(self, context: str = "") -> tuple[Effect, ...]:
+        """Everything found, each once. `context` ("explain") is put in front of each effect's detail."""
+        reads: dict[ObjectName, set[str]] = {}
+        kinds: dict[ObjectName, Table] = {}
+        for table in self._tables:
+            columns = table.columns_read()
+            if table.read or columns:
+                for name in table.objects:
+                    reads.setdefault(name, set()).update(columns)
+                    kinds[name] = table
+        selects = []
+        for name, columns_read in reads.items():
+            relation = kinds[name].relation
+            spelled = spelled_out(columns_read, relation.columns if relation else None)
+            selects.append(Effect("select", name, relation.kind if relation else "", spelled))
+        found = dict.fromkeys((*self._effects, *selects))
+        if not context:
+            return tuple(found)
+        return tuple(replace(e, detail=f"{context}: {e.detail}" if e.detail else context) for e in found)
+
+    def _run_view(self, table: Table) -> None:
+        """What reading or writing a view runs besides. System views run what Postgres' authors put there."""
+        relation = table.relation
+        if relation is None or relation.schema in SYSTEM_SCHEMAS:
+            return
+        for schema, name in relation.calls:
+            overloads = self.names.functions(schema, name)
+            detail = f"through view {Effect('', (relation.schema, relation.name)).object_name}"
+            if not overloads:
+                self.add("call", ((schema, name),), "function", detail=detail)
+            for function in overloads:
+                if not harmless_in_view(function) and not harmless(function):
+                    self.run(function, detail)
