@@ -29,6 +29,7 @@ _DETAILS: Final = (
     "sqlstate",
     "approval",
     "approver",
+    "sql",
     "error",
 )
 
@@ -74,8 +75,10 @@ def _statement(record: Record) -> str:
 def _event(record: Record) -> str:
     event = _text(record.get("event"))
     name = click.style(event, fg="red", bold=True) if event in ALARMS else click.style(event, fg="cyan")
+    if event == "outcome":
+        return name + _result(record)
     details = [f"{key}={_text(record[key])}" for key in _DETAILS if record.get(key) is not None]
-    return " ".join([name, *details]) + (_result(record) if event == "outcome" else "")
+    return " ".join([name, *details])
 
 
 def _result(outcome: Record | None) -> str:

@@ -219,6 +219,33 @@ def test_follow(folder: Path) -> None:
     assert (process.returncode, errors) == (0, b"")
 
 
+def test_follow_for_people(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A late outcome stands alone; what was shown already is not shown again."""
+    log = AuditLog(folder, fsync="off")
+    session = log.session(session_id="1", agent="nightly")
+    ids: list[str] = []
+    steps: list[Callable[[], object]] = [
+        lambda: ids.append(session.statement(log.sql_member(b"SELECT 1"), ALLOW)),
+        lambda: session.outcome(ids[0], 1, 2, 3),
+    ]
+
+    def wait(_seconds: float) -> None:
+        if not steps:
+            raise KeyboardInterrupt
+        steps.pop(0)()
+        log.flush()
+
+    monkeypatch.setattr("dbfirewall.cli.audit.time.sleep", wait)
+    result = run("tail", "-f", "-n", "1")
+    log.close()
+    assert [line[13:] for line in result.output.splitlines()[1:] if "(UTC)" not in line] == [
+        "-                start application=dbfirewall",
+        "nightly          ALLOW analyst.rules[0]  SELECT 1",
+        "nightly          outcome  (1 row, 3 ms)",
+    ]
+    assert result.exit_code == 0
+
+
 def test_a_closed_pipe_is_no_error(folder: Path) -> None:
     """`dbfirewall audit search | head` ends quietly."""
     log = AuditLog(folder, fsync="off")
@@ -281,7 +308,7 @@ def test_a_redacted_statement_shows_its_fingerprint() -> None:
 def test_errors_and_single_rows_in_outcomes() -> None:
     """An outcome says the SQLSTATE of an error, and counts one row as one."""
     record = {"event": "outcome", "ts": "2026-01-01T00:00:00Z", "rows": 1, "duration_ms": 2, "error": "57014"}
-    assert list(View(100).lines(Entry(record)))[-1].endswith("error=57014  (error 57014, 1 row, 2 ms)")
+    assert list(View(100).lines(Entry(record)))[-1].endswith("  (error 57014, 1 row, 2 ms)")
 
 
 def test_each_day_has_its_line() -> None:

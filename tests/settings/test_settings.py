@@ -218,7 +218,8 @@ def test_where_state_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_an_address_reads_back(host: str, port: int) -> None:
     """Any address is what its text says."""
-    assert parse_address(str(Address(host, port))) == Address(host, port)
+    address = Address(host, port)
+    assert parse_address(str(address)) == parse_address(address) == address
 
 
 @pytest.mark.parametrize(
