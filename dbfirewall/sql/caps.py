@@ -18,6 +18,10 @@ MAX_STATEMENTS = 100
 MAX_DEPTH = 200
 """Deepest nesting of `(`, `[` and CASE together. Every level costs the parsers C stack."""
 
+MAX_CONSTRUCTOR_DEPTH = 12
+"""Deepest nesting of `ARRAY[` and of type names with a bracket, such as `numeric(`. PostgreSQL's arrays have at
+most 6 dimensions; sqlglot, unaided, needs time that doubles with each level."""
+
 MAX_COMMENT_DEPTH = 32
 """Deepest nesting of `/*`: PostgreSQL's own scanner is quadratic in runs of openers."""
 

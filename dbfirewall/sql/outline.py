@@ -93,7 +93,8 @@ class _Body:
 
 def _statement(tokens: list[Token]) -> Outline:
     calls = set()
-    brackets = cases = deepest = subscripts = 0
+    brackets = cases = deepest = subscripts = constructors = 0
+    constructed: list[int] = []
     before: Token = _NOTHING
     qualified = False
     for token in tokens:
@@ -101,9 +102,15 @@ def _statement(tokens: list[Token]) -> Outline:
         if kind == PUNCT:
             step = _BRACKETS.get(text, 0)
             brackets += step
-            if step > 0:
+            if step < 0:
+                if constructed and constructed[-1] > brackets:
+                    constructed.pop()
+            elif step > 0:
                 deepest = max(deepest, brackets + cases)
                 subscripts += text == "["
+                if before[3] in _CONSTRUCTORS and before[0] == IDENT:
+                    constructed.append(brackets)
+                    constructors = max(constructors, len(constructed))
                 if text == "(" and _may_call(before, qualified):
                     calls.add(before[3])
         elif kind <= QUOTED:
@@ -114,7 +121,15 @@ def _statement(tokens: list[Token]) -> Outline:
         before = token
     if deepest > caps.MAX_DEPTH:
         raise LexError("brackets are nested too deeply", "too-deep")
+    if constructors > caps.MAX_CONSTRUCTOR_DEPTH:
+        raise LexError("array or type constructors are nested too deeply", "too-deep")
     return Outline(tuple(tokens), _keyword(tokens), frozenset(calls), deepest, subscripts)
+
+
+_CONSTRUCTORS = frozenset(
+    {"array", "char", "character", "date", "dec", "decimal", "int", "numeric", "timestamp", "varchar"}
+)
+"""What opens a bracket that sqlglot, unaided, reads in exponential time."""
 
 
 def _may_call(name: Token, qualified: bool) -> bool:
