@@ -21,11 +21,11 @@ from dbfirewall.policy.decision import Context, Decision, decide
 from dbfirewall.policy.housekeeping import housekeeping
 from dbfirewall.policy.models import Role
 from dbfirewall.policy.refusal import ErrorFields, refusal
+from dbfirewall.sql.analyze import resolve
 from dbfirewall.sql.caps import MAX_TEXT_BYTES
 from dbfirewall.sql.facts import Analysis, Effect, Refusal, Statement
 from dbfirewall.sql.read import read
 from dbfirewall.sql.reading import Reading
-from dbfirewall.sql.resolve import resolve
 from dbfirewall.sql.template import fast_template
 
 INLINE_BYTES = 8 * 1024
