@@ -31,6 +31,9 @@ PG_DUMP = frozenset({
     # Fewer relations are usable afterwards, not more.
     (b"SELECT set_config(name, 'view, foreign-table', false) FROM pg_settings "
      b"WHERE name = 'restrict_nonsystem_relation_kind'"),
+    # PostgreSQL 18: where the sequences stand that the login may read; no rows of any table.
+    (b"SELECT seqrelid, format_type(seqtypid, NULL), seqstart, seqincrement, seqmax, seqmin, seqcache, seqcycle, "
+     b"last_value, is_called FROM pg_catalog.pg_sequence, pg_get_sequence_data(seqrelid) ORDER BY seqrelid;"),
 })  # fmt: skip
 """Harmless, and needed, in a session that calls itself pg_dump."""
 
