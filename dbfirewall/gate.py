@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dbfirewall.audit import decision_members
 from dbfirewall.catalog.types import Catalog, Scope
 from dbfirewall.metrics import Cell, Metrics
 from dbfirewall.policy.decision import Context, Decision, decide
-from dbfirewall.policy.housekeeping import housekeeping
+from dbfirewall.policy.housekeeping import housekeeping, loosened
 from dbfirewall.policy.models import Role
 from dbfirewall.policy.refusal import ErrorFields, refusal
 from dbfirewall.sql.analyze import resolve
@@ -125,7 +125,7 @@ class Judge:
             catalog=self.scope.catalog,
         )
         if housekeeping(sql, self.role, context):
-            verdict = self._verdict(Analysis(), HOUSEKEEPING)
+            verdict = replace(self._verdict(Analysis(), HOUSEKEEPING), loosens=loosened(sql))
         else:
             analysis = resolve(reading, self.scope)
             verdict = self._verdict(analysis, decide(analysis, self.role, context))

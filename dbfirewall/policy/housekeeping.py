@@ -22,9 +22,12 @@ ANY_SESSION = frozenset({
 })  # fmt: skip
 """Harmless in every session."""
 
+EMPTIES_PATH = b"SELECT pg_catalog.set_config('search_path', '', false);"
+"""pg_dump's text after which the server reports another search_path than the pinned one (PostgreSQL 18)."""
+
 PG_DUMP = frozenset({
     # An empty path finds nothing that the pinned path would not find, and pg_dump qualifies every name.
-    b"SELECT pg_catalog.set_config('search_path', '', false);",
+    EMPTIES_PATH,
     b"RESET search_path",
     # Without row security a query that it would have filtered fails: no row appears that was hidden.
     b"SET row_security = off",
@@ -49,3 +52,8 @@ def housekeeping(sql: bytes, role: Role, context: Context) -> bool:
         return False
     timeout = PG_DUMP_TIMEOUTS.get(sql)
     return sql in PG_DUMP if timeout is None else getattr(role.limits, timeout) is None
+
+
+def loosened(sql: bytes) -> frozenset[str]:
+    """The parameters whose report may change after a housekeeping text: no reason to end the session."""
+    return frozenset({"search_path"}) if sql == EMPTIES_PATH else frozenset()

@@ -132,7 +132,7 @@ def limit_of(limits: Limits, parameter: str) -> int | None:
 
 
 def guarded(effect: Effect) -> bool:
-    """Whether only a rule that names this parameter in full may allow setting it: also where it is not known."""
+    """Whether only a rule that names this parameter in full may allow setting it; an unknown one, none may."""
     name = parameter(effect)
     return effect.action in ("set", "reset") and (not name or name in GUARDED_PARAMETERS)
 

@@ -11,7 +11,7 @@ from asyncpg.connection import _detect_server_capabilities
 from asyncpg.types import ServerVersion
 
 from dbfirewall.policy.decision import Context
-from dbfirewall.policy.housekeeping import ANY_SESSION, PG_DUMP, PG_DUMP_TIMEOUTS, housekeeping
+from dbfirewall.policy.housekeeping import ANY_SESSION, PG_DUMP, PG_DUMP_TIMEOUTS, housekeeping, loosened
 from tests.policy.build import role
 
 READER = role(access="read-only")
@@ -58,3 +58,10 @@ def test_pg_dump_lifts_no_limit(name: str) -> None:
 def test_anything_else_is_not(sql: bytes) -> None:
     """Only exact texts count."""
     assert not housekeeping(sql, READER, DUMP)
+
+
+def test_only_an_emptied_path_may_be_reported() -> None:
+    """The tripwire on search_path stands down for pg_dump's own text, and for no other."""
+    assert [sql for sql in ANY_SESSION | PG_DUMP | PG_DUMP_TIMEOUTS.keys() if loosened(sql)] == [
+        b"SELECT pg_catalog.set_config('search_path', '', false);"
+    ]
