@@ -13,6 +13,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Final
 
 from dbfirewall.audit import decision_members
 from dbfirewall.catalog.types import Catalog, Scope
@@ -37,6 +39,15 @@ CACHE_BYTES = 32 * 1024 * 1024
 HOUSEKEEPING = Decision.allowed("housekeeping", "A client's own housekeeping statement.")
 
 
+class Unchanged(Enum):
+    """A search_path that a statement leaves as it is."""
+
+    UNCHANGED = "unchanged"
+
+
+UNCHANGED: Final = Unchanged.UNCHANGED
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """A decision about one text, with all that enforcement and audit need of it, computed once.
@@ -44,6 +55,7 @@ class Verdict:
     `audit`: the members of the audit record that depend on the decision alone (`decision_members`).
     `cell`: its counter. `copy_in`: the client is going to send CopyData.
     `loosens`: parameters whose tripwires stand down.
+    `search_path`: what it is afterwards, None where that is not known.
     `prepares`: names that SQL-level PREPARE defines. `reusable`: whether it holds for other sessions too.
     """
 
@@ -55,7 +67,7 @@ class Verdict:
     statements: tuple[Statement, ...] = ()
     copy_in: bool = False
     changes_catalog: bool = False
-    changes_path: bool = False
+    search_path: tuple[str, ...] | Unchanged | None = UNCHANGED
     loosens: frozenset[str] = frozenset()
     prepares: tuple[bytes, ...] = ()
     reusable: bool = True
@@ -125,7 +137,9 @@ class Judge:
             catalog=self.scope.catalog,
         )
         if housekeeping(sql, self.role, context):
-            verdict = replace(self._verdict(Analysis(), HOUSEKEEPING), loosens=loosened(sql))
+            loosens = loosened(sql)
+            path: tuple[str, ...] | Unchanged = () if "search_path" in loosens else UNCHANGED
+            verdict = replace(self._verdict(Analysis(), HOUSEKEEPING), loosens=loosens, search_path=path)
         else:
             analysis = resolve(reading, self.scope)
             verdict = self._verdict(analysis, decide(analysis, self.role, context))
@@ -166,7 +180,7 @@ class Judge:
             statements=analysis.statements,
             copy_in=any(statement.copy_from_stdin for statement in analysis.statements),
             changes_catalog=any(statement.changes_catalog for statement in analysis.statements),
-            changes_path=any(_changes_path(effect) for effect in effects),
+            search_path=None if any(map(_changes_path, effects)) else UNCHANGED,
             loosens=frozenset(name for effect in effects for name in _loosened(effect)),
             prepares=tuple(s.prepares.encode() for s in analysis.statements if s.prepares is not None),
             reusable=not any(effect.action in _SESSION_DEPENDENT for effect in effects),

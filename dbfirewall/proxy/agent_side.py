@@ -171,13 +171,12 @@ class AgentSide:
         limit = limits.FRONTEND.get(kind)
         if limit is None:
             raise ProtocolError(f"invalid frontend message type {kind}")
-        if kind in (m.QUERY, m.PARSE):
-            return length > self.session.firewall.max_sql_bytes + 256
         if kind == m.COPY_DATA and length <= limit:
             return True
-        if length > min(limit, self._max_message):
-            raise ProtocolError(f"message of {length} bytes is too long", SqlState.PROTOCOL)
-        return False
+        sql = kind in (m.QUERY, m.PARSE)
+        if length > (self._max_message if sql else min(limit, self._max_message)):
+            raise ProtocolError(f"message of {length} bytes is too long")
+        return sql and length > self.session.firewall.max_sql_bytes + 256
 
     def _begin_body(self, kind: int) -> Outcome:
         """A message whose body is not all here and will not be held: CopyData, or a text that is too long."""

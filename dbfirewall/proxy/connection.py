@@ -157,7 +157,8 @@ class Connection:
         )  # fmt: skip
         session = Session(firewall, session_id, request.user, role, agent.database, application,
                           self._peer, upstream, audit, judge, wires)  # fmt: skip
-        session.path_known = path is not None
+        if path is None:
+            session.search_path = None
         audit.event("session_start")
         firewall.audit.flush()
         self._greet(request, session, upstream)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dbfirewall.audit import AuditLog
 from dbfirewall.errors import AuditError, ConfigError
-from dbfirewall.gate import Judge
+from dbfirewall.gate import UNCHANGED, Judge
 from dbfirewall.limits import ConnectionLimiter, LoginBackoff, RateLimiter
 from dbfirewall.metrics import Metrics
 from dbfirewall.policy.loader import load_rules
@@ -127,7 +127,9 @@ class Firewall:
         ):
             return None
         session.role = role
-        path = self.search_path(role, session.database) if session.path_known else None
+        path = session.search_path
+        if path is UNCHANGED:
+            path = self.search_path(role, session.database)
         return self.judge(role, session.database, session.application, path)
 
     def search_path(self, role: Role, database: str) -> tuple[str, ...]:

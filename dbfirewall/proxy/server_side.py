@@ -44,6 +44,7 @@ class ServerSide:
         self._held = b""
         self._stream_left = 0
         self._max_rows = session.role.limits.max_rows
+        self._skip_rows = self._max_rows is None
         self._handlers: dict[int, Handler] = {
             m.DATA_ROW: self._data_row,
             m.COPY_DATA: self._relay,
@@ -78,7 +79,7 @@ class ServerSide:
         self._stream_left -= pos
         out: list[bytes] = []
         handlers, before = self._handlers, session.sent
-        skip_rows = self._max_rows is None
+        skip_rows = self._skip_rows
         while size - pos >= 5:
             kind = buf[pos]
             length: int = _LENGTH(buf, pos + 1)[0]

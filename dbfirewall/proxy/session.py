@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from dbfirewall.audit import AuditSession
 from dbfirewall.errors import AuditError, DbfirewallError, ProtocolError, SqlState
-from dbfirewall.gate import Judge, SessionFacts, Verdict
+from dbfirewall.gate import UNCHANGED, Judge, SessionFacts, Unchanged, Verdict
 from dbfirewall.policy.decision import Decision
 from dbfirewall.policy.models import Role
 from dbfirewall.policy.refusal import ErrorFields
@@ -77,7 +77,7 @@ class Session:
         self.swallowed_syncs = 0
         self.skipping = False
         self.sent = 0
-        self.path_known = True
+        self.search_path: tuple[str, ...] | Unchanged | None = UNCHANGED
         self.ended = False
         self.terminating = False
         self.copy_settled: Callable[[], None] = _nothing
@@ -155,8 +155,8 @@ class Session:
         call = Call(self.record(sql, verdict, params), sql, verdict, self.judge, self.sent)
         if verdict.loosens:
             self.loosened |= verdict.loosens
-        if verdict.changes_path and self.path_known:
-            self.path_known = False
+        if verdict.search_path is not UNCHANGED and verdict.search_path != self.search_path:
+            self.search_path = verdict.search_path
             self.refresh_judge()
         for name in verdict.prepares:
             if self.names.full(name):

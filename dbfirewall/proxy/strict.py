@@ -222,6 +222,7 @@ class StrictServerSide(ServerSide):
 
     def __init__(self, session: Session, agent_side: StrictAgentSide) -> None:
         super().__init__(session)
+        self._skip_rows = False
         self._agent_side = agent_side
         self._handlers = {kind: self._checked(kind, work) for kind, work in self._handlers.items()}
 
