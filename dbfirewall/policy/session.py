@@ -173,7 +173,7 @@ def _free_set(effect: Effect, role: Role) -> bool:
 
 
 def _safe_lexing(name: str, value: str | None) -> bool:
-    """PostgreSQL reads an encoding's name by its letters and digits alone (`'utf-8'` with its quotes, from asyncpg)."""
+    """PostgreSQL reads an encoding's name by its letters and digits alone (asyncpg sends `'utf-8'`, with quotes)."""
     folded = "".join(c for c in (value or "").lower() if c.isascii() and c.isalnum())
     return folded in LEXING_PARAMETERS[name]
 

@@ -41,10 +41,13 @@ DENIED: Final = _BY_NAME_OR_TEXT | _RUN_CODE_OF_TYPES | _TAKE_A_TRANSACTION_ID |
 _FRESH_VALUES = _words(
     """
     random random_normal array_sample array_shuffle clock_timestamp timeofday gen_random_uuid uuidv4 uuidv7
-    currval lastval
+    currval lastval timezone
     """
 )
-"""Volatile because the value differs from call to call. currval and lastval repeat what this session drew."""
+"""Volatile because the value differs from call to call. currval and lastval repeat what this session drew.
+
+`timezone(text, timetz)`, which is AT TIME ZONE, was declared volatile up to PostgreSQL 15.
+"""
 
 _SIZES = _words(
     """
