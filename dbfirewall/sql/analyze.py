@@ -9,7 +9,7 @@ from dbfirewall.catalog.types import Scope
 from dbfirewall.sql.changes import Changes
 from dbfirewall.sql.facts import Analysis, Effect, Refusal, Statement
 from dbfirewall.sql.names import Names
-from dbfirewall.sql.nodes import unknown_in, unwrap
+from dbfirewall.sql.nodes import UnexpectedNodeError, unknown_in, unwrap
 from dbfirewall.sql.read import read
 from dbfirewall.sql.reading import Reading
 from dbfirewall.sql.statements import describe
@@ -44,9 +44,12 @@ def resolve(reading: Reading, scope: Scope) -> Analysis:
 def _statement(tree: Any, scope: Scope) -> Statement:
     problem = unknown_in(tree)
     if problem is not None or not tree:
-        return Statement("unknown", (Effect("unknown", detail=problem or "nothing"),), literal_sensitive=True)
+        return _unknown(problem or "nothing")
     collected = Changes(Names(scope))
-    shape = describe(collected, *unwrap(tree))
+    try:
+        shape = describe(collected, *unwrap(tree))
+    except UnexpectedNodeError as error:
+        return _unknown(str(error))
     effects = collected.finish(shape.context)
     return Statement(
         kind=shape.kind,
@@ -58,6 +61,10 @@ def _statement(tree: Any, scope: Scope) -> Statement:
         copy_from_stdin=shape.copy_from_stdin,
         prepares=shape.prepares,
     )
+
+
+def _unknown(what: str) -> Statement:
+    return Statement("unknown", (Effect("unknown", detail=what),), literal_sensitive=True)
 
 
 def _changes_catalog(effect: Effect) -> bool:

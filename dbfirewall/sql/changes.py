@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dbfirewall.sql.expressions import Ctes
-from dbfirewall.sql.nodes import Tree, unwrap
+from dbfirewall.sql.nodes import Tree, each, only, unwrap
 from dbfirewall.sql.queries import Queries
 from dbfirewall.sql.scopes import Columns, Item, Level, Table
 
@@ -32,7 +32,7 @@ class Changes(Queries):
     def _insert(self, node: Tree, parent: Level | None, ctes: Ctes) -> Columns:
         table, target = self._target(node)
         self.write("insert", table, _assigned(node.get("cols", [])) or {"*"})
-        _, source = unwrap(node.get("selectStmt"))
+        source = only("SelectStmt", node.get("selectStmt"))
         if source:
             self.select(source, parent, ctes)
         level = Level([target], parent)
@@ -43,7 +43,7 @@ class Changes(Queries):
 
     def _on_conflict(self, clause: Tree, table: Table, level: Level, ctes: Ctes) -> None:
         infer = clause.get("infer", {})
-        for _, element in map(unwrap, infer.get("indexElems", [])):
+        for element in each("IndexElem", infer.get("indexElems")):
             if "name" in element:
                 # Postgres asks for SELECT on these columns too: a conflict tells that a value is there.
                 table.touch(str(element["name"]))
@@ -79,7 +79,7 @@ class Changes(Queries):
         self.add("merge", table.objects, kind)
         level = self._with_target(target, [node.get("sourceRelation", {})], parent, ctes)
         joined = self._restricts(node.get("joinCondition"), table, level, ctes)
-        for _, clause in map(unwrap, node.get("mergeWhenClauses", [])):
+        for clause in each("MergeWhenClause", node.get("mergeWhenClauses")):
             where = self._restricts(clause.get("condition"), table, level, ctes)
             if clause.get("matchKind") != "MERGE_WHEN_NOT_MATCHED_BY_SOURCE":
                 where = where or joined
@@ -114,15 +114,14 @@ class Changes(Queries):
         """Whether a condition speaks of the table at all, by a column or by a cursor's position."""
         kind, node = unwrap(condition)
         before = table.hits
-        if kind:
-            self.walk(kind, node, level, ctes)
+        self.walk(kind, node, level, ctes)
         return table.hits > before or kind == "CurrentOfExpr"
 
     def _returning(self, node: Tree, level: Level, target: Item, ctes: Ctes) -> Columns:
         """RETURNING, where `old` and `new` (or the names given to them) mean the target's row."""
         clause = node.get("returningClause", {})
         names = {"old", "new"} - {item.name for item in level.items}
-        names |= {str(option.get("value")) for _, option in map(unwrap, clause.get("options", []))}
+        names |= {str(option.get("value")) for option in each("ReturningOption", clause.get("options"))}
         versions = [
             Item(name, target.columns, target.tables, target.unknown, hidden=True, system=target.system)
             for name in sorted(names)
@@ -133,4 +132,4 @@ class Changes(Queries):
 
 def _assigned(targets: list[Tree]) -> set[str]:
     """The columns that a SET list or a column list names."""
-    return {str(target.get("name", "")) for _, target in map(unwrap, targets)}
+    return {str(target.get("name", "")) for target in each("ResTarget", targets)}

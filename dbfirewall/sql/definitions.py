@@ -8,7 +8,7 @@ from dbfirewall.sql.calls import strings
 from dbfirewall.sql.changes import Changes
 from dbfirewall.sql.expressions import NO_CTES
 from dbfirewall.sql.functions import harmless
-from dbfirewall.sql.nodes import Tree, children, unwrap
+from dbfirewall.sql.nodes import Tree, children, each, unwrap
 from dbfirewall.sql.objects import relation_named
 from dbfirewall.sql.scopes import Columns, Item, Level
 
@@ -28,7 +28,7 @@ def own_row(*names: str) -> Level:
 
 def define(x: Changes, kind: str, node: Tree, level: Level) -> None:
     """The effects of a definition's parts: calls in its expressions, and other tables that it refers to."""
-    pending = [(kind, node)]
+    pending = [(kind, node)] if kind else []
     while pending:
         kind, node = pending.pop()
         if kind == "TableLikeClause":
@@ -76,7 +76,7 @@ def uses_function(x: Changes, name: Sequence[str], detail: str, *, required: boo
 
 def uses_functions(x: Changes, options: list[Tree], detail: str) -> None:
     """Functions among the options of CREATE AGGREGATE, OPERATOR or TYPE (`sfunc = f`)."""
-    for _, option in map(unwrap, options):
+    for option in each("DefElem", options):
         shape, argument = unwrap(option.get("arg"))
         names = argument.get("names" if shape == "TypeName" else "items", [])
         uses_function(x, strings(names), detail, required=False)

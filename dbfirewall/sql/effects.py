@@ -26,6 +26,11 @@ class Effects:
         self._effects: list[Effect] = []
         self._tables: list[Table] = []
 
+    @property
+    def size(self) -> int:
+        """How much has been found."""
+        return len(self._effects) + len(self._tables)
+
     def add(
         self,
         action: str,

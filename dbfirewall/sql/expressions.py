@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 from dbfirewall.sql.calls import Calls, strings
-from dbfirewall.sql.nodes import Tree, children, unwrap
+from dbfirewall.sql.nodes import Tree, children, number, unwrap
 from dbfirewall.sql.scopes import Columns, Item, Level, Ownership
 
 Ctes = Mapping[str, Columns]
@@ -25,9 +25,7 @@ class Expressions(Calls):
 
     def expression(self, wrapped: Tree | None, level: Level, ctes: Ctes) -> None:
         """One wrapped expression, or none."""
-        kind, node = unwrap(wrapped)
-        if kind:
-            self.walk(kind, node, level, ctes)
+        self.walk(*unwrap(wrapped), level, ctes)
 
     def expressions(self, wrapped: list[Tree] | None, level: Level, ctes: Ctes) -> None:
         """A list of wrapped expressions."""
@@ -35,8 +33,11 @@ class Expressions(Calls):
             self.expression(entry, level, ctes)
 
     def walk(self, kind: str, node: Tree, level: Level, ctes: Ctes) -> None:
-        """Any part of a tree that is evaluated in `level`. Without recursion, so chains may be long."""
-        pending = [(kind, node)]
+        """Any part of a tree that is evaluated in `level`. Without recursion, so chains may be long.
+
+        An empty `kind` is the grammar's NULL.
+        """
+        pending = [(kind, node)] if kind else []
         while pending:
             kind, node = pending.pop()
             if kind in _QUERIES:
@@ -97,7 +98,7 @@ class Expressions(Calls):
 
     def _multi_assign(self, node: Tree, _level: Level, _ctes: Ctes) -> bool:
         # (a, b) = (…) has the same source under each column: once is enough.
-        return int(node.get("colno", 1)) > 1
+        return number(node, "colno") > 1
 
     def _range_var(self, node: Tree, _level: Level, _ctes: Ctes) -> bool:
         # No expression names a relation; what the grammar may yet put here is read as a whole.

@@ -11,8 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from dbfirewall.errors import DbfirewallError
+
 Tree = dict[str, Any]
 """One node's fields, as JSON: `{"relname": "t", "inh": true}`."""
+
+
+class UnexpectedNodeError(DbfirewallError):
+    """An allowed node stands where the grammar puts another: the statement is not understood."""
+
 
 # One node a paragraph. `f` is a scalar, `f@` holds one wrapped node ({"ColumnRef": {…}}), `f*` several,
 # `f:Type` one node without its wrapper. Every node may also carry `location`, an offset in the text.
@@ -302,6 +309,26 @@ def unwrap(node: Tree | None) -> tuple[str, Tree]:
     for name, inner in (node or {}).items():
         return name, inner
     return "", {}
+
+
+def each(kind: str, nodes: list[Tree] | None) -> Iterator[Tree]:
+    """The fields of every node in a list that may only hold nodes of `kind`. NULLs are left out."""
+    for wrapped in nodes or ():
+        for name, inner in wrapped.items():
+            if name != kind:
+                raise UnexpectedNodeError(name)
+            yield inner
+
+
+def only(kind: str, wrapped: Tree | None) -> Tree:
+    """The fields of a wrapped node that may only be of `kind`; `{}` for none."""
+    return next(each(kind, [wrapped] if wrapped else []), {})
+
+
+def number(node: Tree, field: str) -> int:
+    """An integer scalar; 0 where it is absent (as libpg_query leaves zeros out) or no integer."""
+    value = node.get(field)
+    return value if isinstance(value, int) else 0
 
 
 def unknown_in(tree: Any) -> str | None:

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from dbfirewall.sql.calls import strings
 from dbfirewall.sql.expressions import Ctes, Expressions
-from dbfirewall.sql.nodes import Tree, children, unwrap
+from dbfirewall.sql.nodes import Tree, UnexpectedNodeError, each, only, unwrap
 from dbfirewall.sql.outputs import is_star, output_name
 from dbfirewall.sql.scopes import Columns, Item, Level, Ownership, Source, Table
 
@@ -19,6 +19,10 @@ _LOCKS = {
 }
 # Clauses that make a branch of a set operation a query of its own.
 _OWN_CLAUSES = ("withClause", "sortClause", "limitCount", "limitOffset", "lockingClause", "intoClause")
+_PLAIN_CLAUSES = frozenset(
+    {"targetList", "fromClause", "whereClause", "groupClause", "havingClause", "windowClause", "valuesLists",
+     "distinctClause"}
+)  # fmt: skip
 
 
 class Queries(Expressions):
@@ -29,7 +33,7 @@ class Queries(Expressions):
         clause = node.get("withClause")
         if clause is None:
             return ctes
-        queries = [query for _, _, query in children("WithClause", clause)]
+        queries = list(each("CommonTableExpr", clause.get("ctes")))
         seen = dict(ctes)
         if clause.get("recursive"):
             seen.update({str(query.get("ctename")): _before_analysis(query) for query in queries})
@@ -48,7 +52,7 @@ class Queries(Expressions):
     def select(self, node: Tree, parent: Level | None, ctes: Ctes) -> tuple[Columns, Level]:
         """A SELECT, VALUES, TABLE or set operation: its output columns, and its level for what comes after."""
         ctes = self.with_clause(node, parent, ctes)
-        if node.get("op", "SETOP_NONE") != "SETOP_NONE":
+        if _is_set_operation(node):
             columns = self._branches(node, parent, ctes)
             level = Level([Item("", columns)], parent)
             names: set[str] = {name for name, _ in columns.named}
@@ -85,7 +89,7 @@ class Queries(Expressions):
         while pending:
             branch = pending.pop()
             plain = not any(clause in branch for clause in _OWN_CLAUSES)
-            if plain and branch.get("op", "SETOP_NONE") != "SETOP_NONE":
+            if plain and _is_set_operation(branch):
                 pending += [branch.get("rarg", {}), branch.get("larg", {})]
                 continue
             columns = self.query("SelectStmt", branch, parent, ctes)
@@ -97,7 +101,7 @@ class Queries(Expressions):
         values = node.get("valuesLists", [])
         if values:
             self.expressions(values, level, ctes)
-            _, row = unwrap(values[0])
+            row = only("List", values[0])
             names = [f"column{n + 1}" for n in range(len(row.get("items", [])))]
             return Columns.of(names), set(names)
         return self.targets(node.get("targetList", []), level, ctes)
@@ -105,8 +109,8 @@ class Queries(Expressions):
     def targets(self, targets: list[Tree], level: Level, ctes: Ctes) -> tuple[Columns, set[str]]:
         """A select or RETURNING list: its columns, and those of them that surely have their name."""
         columns = Columns()
-        for kind, target in map(unwrap, targets):
-            self.walk(kind, target, level, ctes)
+        for target in each("ResTarget", targets):
+            self.walk("ResTarget", target, level, ctes)
             if is_star(target):
                 self._expand_star(target, level, columns)
                 continue
@@ -131,13 +135,12 @@ class Queries(Expressions):
 
     def _group_by(self, node: Tree, level: Level, ctes: Ctes) -> None:
         """GROUP BY: a lone name is an input column first, and else an output column."""
-        outputs = {output_name(target) for _, target in map(unwrap, node.get("targetList", []))}
+        outputs = {output_name(target) for target in each("ResTarget", node.get("targetList"))}
         for kind, entry in map(unwrap, node.get("groupClause", [])):
             name = _lone_name(kind, entry)
             if name and name in outputs and all(i.owns(name) is Ownership.NO for i in level.items):
                 continue
-            if kind:
-                self.walk(kind, entry, level, ctes)
+            self.walk(kind, entry, level, ctes)
 
     def _sort_by_output(self, entries: list[Tree], names: set[str], level: Level, ctes: Ctes) -> None:
         """ORDER BY and DISTINCT ON: a lone name is an output column first."""
@@ -145,12 +148,12 @@ class Queries(Expressions):
             if kind == "SortBy":
                 self.walk("SortBy", {k: v for k, v in entry.items() if k != "node"}, level, ctes)
                 kind, entry = unwrap(entry.get("node"))  # noqa: PLW2901  the expression under SortBy
-            if kind and _lone_name(kind, entry) not in names:
+            if _lone_name(kind, entry) not in names:
                 self.walk(kind, entry, level, ctes)
 
     def _locks(self, node: Tree, level: Level) -> None:
-        for _, clause in map(unwrap, node.get("lockingClause", [])):
-            named = [str(rel.get("relname")) for _, rel in map(unwrap, clause.get("lockedRels", []))]
+        for clause in each("LockingClause", node.get("lockingClause")):
+            named = [str(rel.get("relname")) for rel in each("RangeVar", clause.get("lockedRels"))]
             items = [item for item in level.items if not named or item.name in named]
             tables = [table for item in items or level.items for table in item.lockable]
             words = _LOCKS.get(str(clause.get("strength")), "FOR UPDATE")
@@ -203,16 +206,16 @@ class Queries(Expressions):
         self.expressions(node.get("functions"), level, ctes)
         alias, aliases = _alias(node)
         defined = self._column_definitions(node.get("coldeflist", []), level, ctes)
-        for _, function in map(unwrap, node.get("functions", [])):
+        for function in each("List", node.get("functions")):
             # ROWS FROM (f() AS (a int)): the second element of each pair is a column definition list.
-            for _, inner in map(unwrap, function.get("items", [])[1:]):
+            for inner in each("List", function.get("items", [])[1:]):
                 defined += self._column_definitions(inner.get("items", []), level, ctes)
         columns = Columns.of([*aliases, *defined], more=not defined)
         return [Item(alias or _function_name(node), columns)]
 
     def _column_definitions(self, entries: list[Tree], level: Level, ctes: Ctes) -> list[str]:
         names = []
-        for _, column in map(unwrap, entries):
+        for column in each("ColumnDef", entries):
             self.walk("TypeName", column.get("typeName", {}), level, ctes)
             names.append(str(column.get("colname", "")))
         return names
@@ -221,7 +224,7 @@ class Queries(Expressions):
         """XMLTABLE."""
         level = Level(list(left.items), left.parent)
         self.walk("RangeTableFunc", node, level, ctes)
-        columns = [str(column.get("colname", "")) for _, column in map(unwrap, node.get("columns", []))]
+        columns = [str(c.get("colname", "")) for c in each("RangeTableFuncCol", node.get("columns"))]
         alias, aliases = _alias(node)
         return [Item(alias or "xmltable", Columns.of(columns).renamed(aliases))]
 
@@ -274,6 +277,14 @@ class Queries(Expressions):
     }
 
 
+def _is_set_operation(node: Tree) -> bool:
+    """UNION, INTERSECT, EXCEPT; a node that is a plain SELECT as well is none that the grammar builds."""
+    compound = "larg" in node or "rarg" in node or node.get("op", "SETOP_NONE") != "SETOP_NONE"
+    if compound and not _PLAIN_CLAUSES.isdisjoint(node):
+        raise UnexpectedNodeError("SelectStmt")
+    return compound
+
+
 def _alias(node: Tree) -> tuple[str, list[str]]:
     alias = node.get("alias", {})
     return str(alias.get("aliasname", "")), strings(alias.get("colnames", []))
@@ -288,15 +299,15 @@ def _lone_name(kind: str, node: Tree) -> str | None:
 
 def _function_name(node: Tree) -> str:
     """The name that a function in FROM has without an alias: the function's own."""
-    for _, function in map(unwrap, node.get("functions", [])):
-        for _, call in map(unwrap, function.get("items", [])[:1]):
-            return (strings(call.get("funcname", [])) or [""])[-1]
+    for function in each("List", node.get("functions")):
+        for kind, call in map(unwrap, function.get("items", [])[:1]):
+            return (strings(call.get("funcname", [])) or [""])[-1] if kind == "FuncCall" else ""
     return ""
 
 
 def _json_columns(node: Tree) -> list[str]:
     names = []
-    for _, column in map(unwrap, node.get("columns", [])):
+    for column in each("JsonTableColumn", node.get("columns")):
         names += _json_columns(column) if "columns" in column else [str(column.get("name", ""))]
     return names
 

@@ -8,13 +8,15 @@ from dbfirewall.sql import utility_alter, utility_create, utility_data, utility_
 from dbfirewall.sql.changes import Changes
 from dbfirewall.sql.definitions import own_row
 from dbfirewall.sql.expressions import NO_CTES
-from dbfirewall.sql.nodes import Tree, unwrap
+from dbfirewall.sql.nodes import Tree, number, unwrap
 from dbfirewall.sql.objects import KINDS, relation_named, role_name
 from dbfirewall.sql.scopes import Level
 from dbfirewall.sql.shapes import Handler, Shape
 from dbfirewall.sql.summary import DML_KINDS
 
 _CURSOR_OPT_HOLD = 0x20
+_MAY_DO_NOTHING = frozenset({"SelectStmt", "ExplainStmt", "CopyStmt"})
+"""Statements that may be made of constants only, and so have no effect at all."""
 
 
 def describe(x: Changes, kind: str, node: Tree) -> Shape:
@@ -23,7 +25,11 @@ def describe(x: Changes, kind: str, node: Tree) -> Shape:
     if handler is None:
         x.unknown(kind)
         return Shape("unknown", tags=())
-    return handler(x, node)
+    before = x.size
+    shape = handler(x, node)
+    if x.size == before and kind not in _MAY_DO_NOTHING:
+        x.unknown(f"{kind} of nothing")
+    return shape
 
 
 def _select(x: Changes, node: Tree) -> Shape:
@@ -64,7 +70,7 @@ def _prepare(x: Changes, node: Tree) -> Shape:
 
 
 def _declare(x: Changes, node: Tree) -> Shape:
-    hold = "with hold" if int(node.get("options", 0)) & _CURSOR_OPT_HOLD else ""
+    hold = "with hold" if number(node, "options") & _CURSOR_OPT_HOLD else ""
     x.add("declare", ((str(node.get("portalname", "")),),), detail=hold)
     describe(x, *unwrap(node.get("query")))
     return Shape("declare cursor")

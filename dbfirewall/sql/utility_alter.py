@@ -6,7 +6,7 @@ from dbfirewall.sql.calls import strings
 from dbfirewall.sql.changes import Changes
 from dbfirewall.sql.definitions import define, own_row
 from dbfirewall.sql.names import ObjectName
-from dbfirewall.sql.nodes import Tree, unwrap
+from dbfirewall.sql.nodes import Tree, each, only, unwrap
 from dbfirewall.sql.objects import KINDS, Named, named, relation_named, role_name
 from dbfirewall.sql.shapes import Handler, Shape
 from dbfirewall.sql.utility_create import operator_class_items, policy_expressions, published
@@ -48,7 +48,7 @@ def _alter_table(x: Changes, node: Tree) -> Shape:
     target = relation_named(x, relation, KINDS.get(str(node.get("objtype")), "table"))
     level = own_row(str(relation.get("relname", "")))
     plain = False
-    for _, command in map(unwrap, node.get("cmds", [])):
+    for command in each("AlterTableCmd", node.get("cmds")):
         subtype = str(command.get("subtype"))
         if subtype == "AT_ChangeOwner":
             _apply(x, "owner", target, f"to {role_name(command.get('newowner', {}))}")
@@ -59,7 +59,7 @@ def _alter_table(x: Changes, node: Tree) -> Shape:
         define(x, "AlterTableCmd", command, level)
         if subtype == "AT_AlterColumnType":
             # The stored values are cast to the new type at once.
-            _, column = unwrap(command.get("def"))
+            column = only("ColumnDef", command.get("def"))
             x.cast((strings(column.get("typeName", {}).get("names", [])) or [""])[-1])
     if plain:
         _apply(x, "alter", target)
@@ -106,7 +106,7 @@ def _extension_contents(x: Changes, node: Tree) -> Shape:
 
 
 def _alter_domain(x: Changes, node: Tree) -> Shape:
-    define(x, *unwrap(node.get("def")), own_row("value")) if "def" in node else None
+    define(x, *unwrap(node.get("def")), own_row("value"))
     return _apply(x, "alter", Named("domain", x.names.qualified(strings(node.get("typeName", [])))))
 
 
@@ -196,18 +196,18 @@ def _drop(x: Changes, node: Tree) -> Shape:
 
 
 def _drop_roles(x: Changes, node: Tree) -> Shape:
-    x.add("drop", [(role_name(role),) for _, role in map(unwrap, node.get("roles", []))], "role")
+    x.add("drop", [(role_name(role),) for role in each("RoleSpec", node.get("roles"))], "role")
     return Shape("drop role")
 
 
 def _drop_owned(x: Changes, node: Tree) -> Shape:
-    x.add("drop", [(role_name(role),) for _, role in map(unwrap, node.get("roles", []))], "owned")
+    x.add("drop", [(role_name(role),) for role in each("RoleSpec", node.get("roles"))], "owned")
     return Shape("drop owned")
 
 
 def _reassign_owned(x: Changes, node: Tree) -> Shape:
     to = role_name(node.get("newrole", {}))
-    roles = [(role_name(role),) for _, role in map(unwrap, node.get("roles", []))]
+    roles = [(role_name(role),) for role in each("RoleSpec", node.get("roles"))]
     x.add("owner", roles, "owned", detail=f"to {to}")
     return Shape("reassign owned")
 
@@ -215,14 +215,14 @@ def _reassign_owned(x: Changes, node: Tree) -> Shape:
 def _grant(x: Changes, node: Tree) -> Shape:
     action = "grant" if node.get("is_grant") else "revoke"
     object_type = str(node.get("objtype"))
-    privileges = [entry for _, entry in map(unwrap, node.get("privileges", []))]
+    privileges = list(each("AccessPriv", node.get("privileges")))
     words = ", ".join(str(entry.get("priv_name", "all")) for entry in privileges) or "all"
     columns = (
         tuple(sorted({column for entry in privileges for column in strings(entry.get("cols", []))})) or None
     )
     for entry in node.get("objects", []):
         if node.get("targtype") == "ACL_TARGET_ALL_IN_SCHEMA":
-            schema: ObjectName = (str(unwrap(entry)[1].get("sval", "")), None)
+            schema: ObjectName = (str(only("String", entry).get("sval", "")), None)
             x.add(action, (schema,), KINDS.get(object_type, "table"), detail=words)
         elif (target := named(x, object_type, entry)) is not None:
             x.add(action, target.objects, target.kind, columns=columns, detail=words)
@@ -233,17 +233,17 @@ def _grant(x: Changes, node: Tree) -> Shape:
 
 def _grant_role(x: Changes, node: Tree) -> Shape:
     action = "grant" if node.get("is_grant") else "revoke"
-    roles = [(str(role.get("priv_name", "")),) for _, role in map(unwrap, node.get("granted_roles", []))]
-    to = ", ".join(role_name(role) for _, role in map(unwrap, node.get("grantee_roles", [])))
+    roles = [(str(role.get("priv_name", "")),) for role in each("AccessPriv", node.get("granted_roles"))]
+    to = ", ".join(role_name(role) for role in each("RoleSpec", node.get("grantee_roles")))
     x.add(action, roles, "role", detail=f"{'to' if action == 'grant' else 'from'} {to}")
     return Shape(f"{action} role", tags=(action.upper(),))
 
 
 def _default_privileges(x: Changes, node: Tree) -> Shape:
     schemas: list[ObjectName] = []
-    for _, option in map(unwrap, node.get("options", [])):
+    for option in each("DefElem", node.get("options")):
         if option.get("defname") == "schemas":
-            _, names = unwrap(option.get("arg"))
+            names = only("List", option.get("arg"))
             schemas += [(name, None) for name in strings(names.get("items", []))]
     x.add("default_privileges", schemas or ((None, None),))
     return Shape("alter default privileges")

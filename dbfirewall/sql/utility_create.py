@@ -7,7 +7,7 @@ from dbfirewall.sql.changes import Changes
 from dbfirewall.sql.definitions import define, own_row, uses_function, uses_functions
 from dbfirewall.sql.expressions import NO_CTES
 from dbfirewall.sql.names import ObjectName
-from dbfirewall.sql.nodes import Tree, unwrap
+from dbfirewall.sql.nodes import Tree, each, unwrap
 from dbfirewall.sql.objects import KINDS, relation_named, role_name
 from dbfirewall.sql.shapes import Handler, Shape
 
@@ -66,7 +66,7 @@ def _index(x: Changes, node: Tree) -> Shape:
 
 def _statistics(x: Changes, node: Tree) -> Shape:
     name = ".".join(strings(node.get("defnames", [])))
-    for _, relation in map(unwrap, node.get("relations", [])):
+    for relation in each("RangeVar", node.get("relations")):
         _on_table(x, "statistics", relation, name)
         for kind, entry in map(unwrap, node.get("exprs", [])):
             define(x, kind, entry, own_row(str(relation.get("relname", ""))))
@@ -163,7 +163,7 @@ def _operator_class(x: Changes, node: Tree) -> Shape:
 
 def operator_class_items(x: Changes, node: Tree) -> None:
     """Functions that an operator class is going to run."""
-    for _, item in map(unwrap, node.get("items", [])):
+    for item in each("CreateOpClassItem", node.get("items")):
         if item.get("itemtype") == 2:  # OPCLASS_ITEM_FUNCTION
             uses_function(
                 x, strings(item.get("name", {}).get("objname", [])), "function of the operator class"
@@ -206,7 +206,7 @@ def published(x: Changes, node: Tree) -> None:
     """The tables that a publication offers for copying elsewhere: as reading them."""
     if node.get("for_all_tables"):
         x.add("select", ((None, None),), "table", columns=("*",), detail="publication of all tables")
-    for _, entry in map(unwrap, node.get("pubobjects", [])):
+    for entry in each("PublicationObjSpec", node.get("pubobjects")):
         if "pubtable" in entry:
             published_table = entry["pubtable"]
             table = x.table(published_table.get("relation", {}), read=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dbfirewall.sql.calls import strings
 from dbfirewall.sql.changes import Changes
 from dbfirewall.sql.expressions import NO_CTES
-from dbfirewall.sql.nodes import Tree, unwrap
+from dbfirewall.sql.nodes import Tree, each, number, only, unwrap
 from dbfirewall.sql.objects import Named, named, relation_named
 from dbfirewall.sql.scopes import Item, Level, spelled_out
 from dbfirewall.sql.shapes import Handler, Shape
@@ -47,15 +47,15 @@ def _copy(x: Changes, node: Tree) -> Shape:
 
 
 def _truncate(x: Changes, node: Tree) -> Shape:
-    for _, relation in map(unwrap, node.get("relations", [])):
+    for relation in each("RangeVar", node.get("relations")):
         target = relation_named(x, relation, "table")
         x.add("truncate", target.objects, target.kind)
     return Shape("truncate table")
 
 
 def _lock(x: Changes, node: Tree) -> Shape:
-    mode = _LOCK_MODES.get(int(node.get("mode", 0)), "unknown mode")
-    for _, relation in map(unwrap, node.get("relations", [])):
+    mode = _LOCK_MODES.get(number(node, "mode"), "unknown mode")
+    for relation in each("RangeVar", node.get("relations")):
         target = relation_named(x, relation, "table")
         x.add("lock_table", target.objects, target.kind, detail=mode)
     return Shape("lock table")
@@ -63,11 +63,11 @@ def _lock(x: Changes, node: Tree) -> Shape:
 
 def _vacuum(x: Changes, node: Tree) -> Shape:
     """VACUUM and ANALYZE; VACUUM (ANALYZE) is both. Without a table they take every table."""
-    options = {str(option.get("defname")) for _, option in map(unwrap, node.get("options", []))}
+    options = {str(option.get("defname")) for option in each("DefElem", node.get("options"))}
     actions = ["vacuum"] if node.get("is_vacuumcmd") else ["analyze"]
     if actions == ["vacuum"] and options & {"analyze", "analyse"}:
         actions.append("analyze")
-    relations = [unwrap(entry)[1] for entry in node.get("rels", [])]
+    relations = list(each("VacuumRelation", node.get("rels")))
     for entry in relations:
         target = relation_named(x, entry.get("relation", {}), "table")
         columns = set(strings(entry.get("va_cols", [])))
@@ -125,7 +125,7 @@ def _alter_system(x: Changes, node: Tree) -> Shape:
 
 def _do(x: Changes, node: Tree) -> Shape:
     options = dict(_options(node.get("args", [])))
-    _, language = unwrap(options.get("language"))
+    language = only("String", options.get("language"))
     x.add("code", detail=f"DO block in {language.get('sval', 'plpgsql')}")
     return Shape("do")
 
@@ -158,7 +158,7 @@ def _about(x: Changes, action: str, node: Tree) -> None:
 
 
 def _options(options: list[Tree]) -> list[tuple[str, Tree]]:
-    return [(str(option.get("defname")), option.get("arg", {})) for _, option in map(unwrap, options)]
+    return [(str(option.get("defname")), option.get("arg", {})) for option in each("DefElem", options)]
 
 
 HANDLERS: dict[str, Handler] = {

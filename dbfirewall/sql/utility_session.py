@@ -6,7 +6,7 @@ from dbfirewall.sql.calls import setting_action
 from dbfirewall.sql.changes import Changes
 from dbfirewall.sql.constants import constant, fold
 from dbfirewall.sql.expressions import NO_CTES
-from dbfirewall.sql.nodes import Tree, unwrap
+from dbfirewall.sql.nodes import Tree, each
 from dbfirewall.sql.scopes import Level
 from dbfirewall.sql.shapes import Handler, Shape
 
@@ -61,7 +61,7 @@ def _change_transaction(x: Changes, scope: str, arguments: list[Tree]) -> None:
 def _modes(options: list[Tree]) -> list[tuple[str, str | None]]:
     """(name, value) of transaction modes, on/off for the boolean ones."""
     modes = []
-    for _, option in map(unwrap, options):
+    for option in each("DefElem", options):
         name, value = str(option.get("defname")), constant(option.get("arg", {}))
         boolean = name != "transaction_isolation" and value is not None
         modes.append((name, {"0": "off", "1": "on"}.get(str(value)) if boolean else value))
