@@ -181,7 +181,7 @@ class ServerSide:
         session.status = status
         if status == m.STATUS_IDLE and session.portals:
             session.portals.clear()
-        if session.copy is not CopyState.NONE and not session.pending:
+        if session.copy is CopyState.PENDING and not session.pending:
             session.copy = CopyState.NONE
             session.copy_settled()
 
