@@ -27,9 +27,12 @@ KIND_ACTIONS = frozenset({"create", "alter", "drop", "comment"})
 
 RELATION_KINDS = frozenset(
     {"table", "view", "materialized view", "index", "sequence", "function", "procedure", "aggregate", "type",
-     "domain", "foreign table"}
+     "domain", "foreign table", "trigger", "rule", "policy", "statistics"}
 )  # fmt: skip
 """Kinds whose objects are always `schema.name`."""
+
+FUNCTION_ACTIONS = frozenset({"advisory_lock", "egress", "replication"})
+"""Actions that built-in functions may stand for: the action's name is outright enough to mean those."""
 
 PARAMETER_ACTIONS = frozenset({"set", "reset", "show"})
 """Actions whose object is a configuration parameter, dots and all."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dbfirewall.catalog.types import Catalog
+from dbfirewall.policy.fields import KIND_ACTIONS
 from dbfirewall.policy.matching import NO_COLUMN, REST
 from dbfirewall.policy.models import Role
+from dbfirewall.sql.actions import GROUPS
 from dbfirewall.sql.facts import Effect, quote_identifier
 
 APPROVAL = "A person has to approve this statement. Send it again, unchanged, once it is approved."
@@ -27,6 +29,12 @@ _WORDS = {
     "owner": "change the owner",
 }
 
+_BARE = frozenset(
+    {"call", "nextval", "setval", "alter_system", "load", "set_role", "set_session_authorization"}
+    | {*GROUPS["session"], *GROUPS["transaction"]}
+)
+"""Actions whose object follows them without a word between."""
+
 _REPHRASE = {
     "syntax": "Check the statement's syntax.",
     "encoding": "Send the statement as valid UTF-8 text without NUL characters.",
@@ -39,9 +47,14 @@ _REPHRASE = {
 def what(effect: Effect) -> str:
     """The effect in a few words: `select on public.customers`."""
     words = _WORDS.get(effect.action, effect.action)
-    if effect.kind and effect.action in ("create", "alter", "drop", "comment"):
-        words += f" {effect.kind}"
-    return f"{words} on {effect.object_name}" if effect.object else words
+    if not effect.object:
+        return words
+    if effect.action == "comment":
+        return f"comment on {effect.kind} {effect.object_name}"
+    if effect.action in KIND_ACTIONS:
+        return f"{words} {effect.kind} {effect.object_name}"
+    link = " by " if effect.action == "egress" else " " if effect.action in _BARE else " on "
+    return f"{words}{link}{effect.object_name}"
 
 
 def denied(effect: Effect, columns: tuple[str, ...], *, by_rule: bool) -> str:

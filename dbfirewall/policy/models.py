@@ -21,6 +21,7 @@ from pydantic import (
 
 from dbfirewall.policy.fields import (
     COLUMN_ACTIONS,
+    FUNCTION_ACTIONS,
     KIND_ACTIONS,
     PARAMETER_ACTIONS,
     RELATION_ACTIONS,
@@ -172,11 +173,10 @@ class Rule(Model):
 
     def covers(self, action: str, name: Object) -> bool:
         """Whether the objects of this rule surely include `name`."""
-        if not self.on:
-            return EVERYTHING.matches(name)
-        if action in PARAMETER_ACTIONS:
+        if action in PARAMETER_ACTIONS and self.on:
             return any(pattern.matches_parameter(name) for pattern in self.on)
-        return any(pattern.matches(name) for pattern in self.on)
+        reach = action in FUNCTION_ACTIONS
+        return any(pattern.matches(name, reach=reach) for pattern in self.on or (EVERYTHING,))
 
     def may_cover(self, action: str, name: Object) -> bool:
         """Whether the objects of this rule could include `name`, as far as `name` is known."""

@@ -97,11 +97,14 @@ class Pattern:
             return None
         return tuple(part.text for part in self.parts)
 
-    def matches(self, name: Object) -> bool:
-        """Whether `name` surely is meant. An unknown part (None) is matched by `*` alone."""
+    def matches(self, name: Object, *, reach: bool = False) -> bool:
+        """Whether `name` surely is meant. An unknown part (None) is matched by `*` alone.
+
+        `reach`: into system schemas too.
+        """
         if self.everything:
-            return not reserved(name)
-        if len(name) != len(self.parts) or not self._names(name):
+            return reach or not reserved(name)
+        if len(name) != len(self.parts) or not (reach or self._names(name)):
             return False
         return all(
             given is not None and part.matches(given) for part, given in zip(self.parts, name, strict=True)

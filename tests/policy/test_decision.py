@@ -321,6 +321,33 @@ def test_kind_narrows_a_deny(kind: str, outcome: str) -> None:
     assert one(on("drop", "x", kind=kind), who).outcome == outcome
 
 
+@pytest.mark.parametrize("action", ["advisory_lock", "egress", "replication"])
+def test_an_action_of_built_in_functions_needs_no_schema(action: str) -> None:
+    """`allow: advisory_lock` means pg_catalog's functions, which is where they are."""
+    effect = on(action, "pg_catalog.pg_advisory_lock", kind="function")
+    assert one(effect, role({"allow": action})).outcome == "allow"
+    assert one(effect, role({"allow": action, "on": "*.*"})).outcome == "allow"
+    assert one(effect, role({"allow": action, "on": "public.*"})).outcome == "deny"
+
+
+@pytest.mark.parametrize(
+    ("effect", "words"),
+    [
+        (on("drop", "public.t", kind="table"), "drop table public.t"),
+        (on("comment", "public.t", kind="table"), "comment on table public.t"),
+        (on("call", "public.f"), "call public.f"),
+        (on("set", "search_path"), "set search_path"),
+        (on("set_role", "x"), "set role x"),
+        (on("egress", "pg_catalog.pg_read_file"), "reach outside the database by pg_catalog.pg_read_file"),
+        (on("lock_table", "public.t"), "lock table on public.t"),
+        (on("code", detail="DO block"), "run code (DO block)"),
+    ],
+)
+def test_an_effect_in_words(effect: Effect, words: str) -> None:
+    """Denials read like sentences."""
+    assert one(effect, role()).reason == f"No rule allows {words}."
+
+
 def test_kind_narrows_an_allow() -> None:
     """An allow covers the kinds that it names, and no object of unknown kind."""
     who = role({"allow": ["create", "select"], "kind": "view"})
