@@ -14,9 +14,11 @@ from tests.sql import oracle
 from tests.sql.corpus import FILES, statements
 
 _PIECES = [
-    *"""' '' " "" E' e' \\' \\ $$ $a$ $b$ $ $1 $12 U&' U&" u& B' x' N' -- /* */ / * /*/ */* + - @ ~ ! # ^ & | ` ? %
-    < > = :: : := .. . 1 12 1.5 1. 1e5 1e 1e- 0x1F 0b1 0o7 0x 1_000 1_ _1 a A1 select é x b e n U uescape '!' ( ) [ ] ,
-    ; { } a$b $é$ É K {{ -1 'a' 1a $1a #- ->> <-> ||/ |/""".split(),  # noqa: SIM905  read as SQL, not as Python
+    *"""
+    ' '' " "" E' e' \\' \\ $$ $a$ $b$ $ $1 $12 U&' U&" u& B' x' N' -- /* */ / * /*/ */* + - @ ~ ! #
+    ^ & | ` ? % < > = :: : := .. . 1 12 1.5 1. 1e5 1e 1e- 0x1F 0b1 0o7 0x 1_000 1_ _1 a A1 select é
+    x b e n U uescape '!' ( ) [ ] , ; { } a$b $é$ É K {{ -1 'a' 1a $1a #- ->> <-> ||/ |/
+    """.split(),  # noqa: SIM905  read as SQL, not as Python
     *["\n", "\r", " ", "\t", "\f", "\v", "\u00a0", "\u2028", "\ufeff", "'a'\n'b'", "'a'\n--c\n'b'", "--c\n"],
 ]
 _soup = st.lists(st.sampled_from(_PIECES), min_size=1, max_size=14).map("".join)

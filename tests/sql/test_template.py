@@ -30,7 +30,7 @@ def _shape(sql: bytes) -> Shape:
 
 
 @given(_soup)
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=1500, deadline=None)
 def test_a_text_and_its_template_have_the_same_tokens(sql: str) -> None:
     """Hence two texts of one template have the same tokens, up to the values of literals."""
     found = fast_template(sql.encode())
@@ -40,7 +40,7 @@ def test_a_text_and_its_template_have_the_same_tokens(sql: str) -> None:
 
 
 @given(_soup, _soup)
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=500, deadline=None)
 def test_a_hidden_tail_changes_the_template(head: str, tail: str) -> None:
     """No text can carry a second statement into the template of a harmless one."""
     plain = f"SELECT a FROM t WHERE b = '{head}'".encode()
