@@ -8,7 +8,7 @@ from dataclasses import replace
 from dbfirewall.catalog.builtin import SYSTEM_SCHEMAS
 from dbfirewall.catalog.types import Function
 from dbfirewall.sql.facts import Effect
-from dbfirewall.sql.functions import action_of, harmless, harmless_in_view
+from dbfirewall.sql.functions import action_of, harmless_in_view
 from dbfirewall.sql.names import Found, Names, ObjectName
 from dbfirewall.sql.nodes import Tree
 from dbfirewall.sql.scopes import Table, spelled_out
@@ -25,6 +25,7 @@ class Effects:
         self.literal_sensitive = False
         self._effects: list[Effect] = []
         self._tables: list[Table] = []
+        self._implicit_casts = False
 
     @property
     def size(self) -> int:
@@ -58,7 +59,7 @@ class Effects:
             found = self.names.relation(relation.get("schemaname"), name)
         table = Table(found, read=read)
         self._tables.append(table)
-        self._run_view(table)
+        self._run_hidden(table)
         return table
 
     def write(
@@ -94,16 +95,25 @@ class Effects:
             return tuple(found)
         return tuple(replace(e, detail=f"{context}: {e.detail}" if e.detail else context) for e in found)
 
-    def _run_view(self, table: Table) -> None:
-        """What reading or writing a view runs besides. System views run what Postgres' authors put there."""
+    def run_implicit_casts(self) -> None:
+        """The functions that any expression may run, by implicit casts between built-in types."""
+        if not self._implicit_casts:
+            self._implicit_casts = True
+            self._run_all(self.names.catalog.implicit_calls, "implicit cast")
+
+    def _run_hidden(self, table: Table) -> None:
+        """What a view, or implicit casts of a table's columns, run. System views run what Postgres put there."""
         relation = table.relation
         if relation is None or relation.schema in SYSTEM_SCHEMAS:
             return
-        for schema, name in relation.calls:
+        name = Effect("", (relation.schema, relation.name)).object_name
+        self._run_all(relation.calls, f"through {relation.kind} {name}")
+
+    def _run_all(self, calls: Iterable[tuple[str, str]], detail: str) -> None:
+        for schema, name in calls:
             overloads = self.names.functions(schema, name)
-            detail = f"through view {Effect('', (relation.schema, relation.name)).object_name}"
             if not overloads:
                 self.add("call", ((schema, name),), "function", detail=detail)
             for function in overloads:
-                if not harmless_in_view(function) and not harmless(function):
+                if not harmless_in_view(function):
                     self.run(function, detail)

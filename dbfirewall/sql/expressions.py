@@ -38,6 +38,7 @@ class Expressions(Calls):
         An empty `kind` is the grammar's NULL.
         """
         pending = [(kind, node)] if kind else []
+        self.run_implicit_casts()
         while pending:
             kind, node = pending.pop()
             if kind in _QUERIES:
