@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import cached_property
 from typing import Final
 
 from dbfirewall.audit import decision_members
@@ -48,7 +49,7 @@ class Unchanged(Enum):
 UNCHANGED: Final = Unchanged.UNCHANGED
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Verdict:
     """A decision about one text, with all that enforcement and audit need of it, computed once.
 
@@ -71,6 +72,11 @@ class Verdict:
     loosens: frozenset[str] = frozenset()
     prepares: tuple[bytes, ...] = ()
     reusable: bool = True
+
+    @cached_property
+    def plain(self) -> bool:
+        """Whether running it changes nothing that the session keeps track of."""
+        return not (self.loosens or self.prepares) and self.search_path is UNCHANGED
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,31 +94,41 @@ class AgentSide:
 
     def receive(self, data: bytes) -> None:
         """Take one chunk; forwards, replaces or holds what is complete in it."""
-        self.session.guarded(self._receive, data)
+        session = self.session
+        try:
+            if self._parts or self._waiting:
+                data = self._collect(data)
+            if data and not session.ended:
+                self._walk(data)
+        except Exception as error:  # noqa: BLE001  the last line of defence: it ends the session
+            session.failed(error)
 
     def resume(self) -> None:
         """The decision that `HOLD` waited for is ready."""
         self._waiting = False
         self.session.agent_peer.resume()
-        self.session.guarded(self._receive, b"")
+        self.receive(b"")
 
-    def _receive(self, data: bytes) -> None:
-        if self._parts or self._waiting:
-            self._parts.append(data)
-            self._size += len(data)
-            if self._waiting or self._size < self._needed:
-                return
-            data = b"".join(self._parts) if len(self._parts) > 1 else self._parts[0]
-            self._parts.clear()
-            self._size = 0
-        if data and not self.session.ended:
-            self._walk(data)
+    def _collect(self, data: bytes) -> bytes:
+        """All that was kept, with `data`, once it can be gone on with; until then nothing."""
+        self._parts.append(data)
+        self._size += len(data)
+        if self._waiting or self._size < self._needed:
+            return b""
+        data = b"".join(self._parts) if len(self._parts) > 1 else self._parts[0]
+        self._parts.clear()
+        self._size = 0
+        return data
 
-    def _walk(self, buf: bytes) -> None:
+    def _walk(self, buf: bytes) -> None:  # noqa: C901  one loop, kept whole: it runs for every chunk
         started = perf_counter()
         size = len(buf)
-        run = pos = self._skip_body(size)
-        out: list[bytes] = [buf[:pos]] if self._relay_skipped else []
+        run = pos = 0
+        out: list[bytes] = []
+        if self._stream_left or self._discard_left:
+            run = pos = self._skip_body(size)
+            if self._relay_skipped:
+                out.append(buf[:pos])
         handlers, session = self._handlers, self.session
         while size - pos >= 5:
             kind = buf[pos]
@@ -255,7 +265,7 @@ class AgentSide:
             return self._poison(Owed.PARSE, session.refused(sql, verdict))
         if session.names.full(name):
             return self._poison(Owed.PARSE, refuse(_too_many("prepared statements")))
-        prepared = Prepared(sql, verdict, session.judge)
+        prepared = Prepared(sql, verdict, session.judge, text=session.firewall.audit.sql_member(sql))
         session.names.add(name, prepared)
         session.pending.append(parse_entry(name, prepared))
         if name and not session.facts.protocol_prepared:
@@ -275,19 +285,21 @@ class AgentSide:
         if not meanings:
             return self._poison(Owed.PARSE, refuse(_no_such_statement(name)))
         params = buf[name_end + 1 : end] if end - name_end - 1 > _NO_PARAMETERS else None
-        prepared = meanings[-1]
         for prepared in meanings:
-            verdict = session.judge_again(prepared.sql, prepared.verdict, prepared.judge)
-            if verdict is None:
-                return self._hold(prepared.sql)
-            prepared.verdict, prepared.judge = verdict, session.judge
+            verdict = prepared.verdict
+            if prepared.judge is not session.judge or not verdict.reusable:
+                again = session.judge_text(prepared.sql)
+                if again is None:
+                    return self._hold(prepared.sql)
+                prepared.verdict, prepared.judge = again, session.judge
+                verdict = again
             if verdict.outcome != "allow":
                 return self._poison(Owed.PARSE, session.refused(prepared.sql, verdict, params))
         if (over := session.charge()) is not None:
             return self._poison(Owed.PARSE, refuse(over))
         if len(session.portals) >= MAX_PORTALS:
             return self._poison(Owed.PARSE, refuse(_too_many("portals")))
-        session.portals[portal] = session.begin_call(prepared.sql, prepared.verdict, params)
+        session.portals[portal] = session.begin_call(prepared.sql, verdict, params, prepared.text)
         session.pending.append(BIND)
         return None
 

@@ -84,14 +84,20 @@ class Call:
 
 
 class Prepared:
-    """One meaning of a prepared-statement name. `confirmed`: the server has answered ParseComplete."""
+    """One meaning of a prepared-statement name. `confirmed`: the server has answered ParseComplete.
 
-    __slots__ = ("confirmed", "judge", "sql", "verdict")
+    `text`: the audit's `sql_member` of `sql`, made once.
+    """
 
-    def __init__(self, sql: bytes, verdict: Verdict, judge: Judge, *, confirmed: bool = False) -> None:
+    __slots__ = ("confirmed", "judge", "sql", "text", "verdict")
+
+    def __init__(
+        self, sql: bytes, verdict: Verdict, judge: Judge, *, text: str, confirmed: bool = False
+    ) -> None:
         self.sql = sql
         self.verdict = verdict
         self.judge = judge
+        self.text = text
         self.confirmed = confirmed
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from dbfirewall.errors import ProtocolError, SqlState
-from dbfirewall.proxy.pending import Call, CopyState, Owed, Pending
+from dbfirewall.proxy.pending import BIND, SYNC, Call, CopyState, Owed, Pending
 from dbfirewall.proxy.refusals import fatal
 from dbfirewall.proxy.session import Session
 from dbfirewall.wire import messages as m
@@ -29,6 +29,9 @@ _STREAMED: Final = frozenset(
     (m.DATA_ROW, m.COPY_DATA, m.ROW_DESCRIPTION, m.PARAMETER_DESCRIPTION, m.NOTIFICATION_RESPONSE)
 )
 """May be longer than a chunk; only their headers matter."""
+
+_EMPTY: Final = 4
+"""The length of a message without a body."""
 
 MAX_INSPECTED: Final = 1024 * 1024
 """Security limit: the longest message from the server that is held whole in order to look inside."""
@@ -69,7 +72,10 @@ class ServerSide:
 
     def receive(self, data: bytes) -> None:
         """Take one chunk; relays what is complete, and rows as they come."""
-        self.session.guarded(self._walk, data)
+        try:
+            self._walk(data)
+        except Exception as error:  # noqa: BLE001  the last line of defence: it ends the session
+            self.session.failed(error)
 
     def _walk(self, data: bytes) -> None:
         session = self.session
@@ -78,13 +84,17 @@ class ServerSide:
         run, pos = 0, min(self._stream_left, size)
         self._stream_left -= pos
         out: list[bytes] = []
-        handlers, before = self._handlers, session.sent
+        handlers, before, pending = self._handlers, session.sent, session.pending
         skip_rows = self._skip_rows
         while size - pos >= 5:
             kind = buf[pos]
             length: int = _LENGTH(buf, pos + 1)[0]
             end = pos + 1 + length
             if kind == m.DATA_ROW and skip_rows and pos < end <= size:
+                pos = end
+                continue
+            if kind == m.BIND_COMPLETE and length == _EMPTY and pending and pending[0] is BIND:
+                pending.popleft()
                 pos = end
                 continue
             handler = handlers.get(kind)
@@ -147,28 +157,25 @@ class ServerSide:
     # -- settling ---------------------------------------------------------------------------------------------
 
     def _command_complete(self, buf: bytes, start: int, end: int) -> bytes | None:
+        """The end of one statement: of an Execute, or of one in a Query that may hold more."""
         session = self.session
         call = self._running()
         rows = tag_rows(decode_command_complete(buf, start, end)) if end > start else 0
         if session.pending[0].kind is Owed.EXECUTE:
             session.pending.popleft()
-            return self._finish(call, rows)
-        call.total += rows
+            session.end_call(call, rows, SqlState.LIMIT if call.cut else None)
+        else:
+            call.total += rows
         return session.row_limit_error(call) if call.cut else None
-
-    def _finish(self, call: Call, rows: int) -> bytes | None:
-        if call.cut:
-            self.session.end_call(call, rows, SqlState.LIMIT)
-            return self.session.row_limit_error(call)
-        self.session.end_call(call, rows)
-        return None
 
     def _ready(self, buf: bytes, start: int, end: int) -> None:
         session = self.session
         status = decode_ready_for_query(buf, start, end)
         if session.pending:
             entry = session.pending.popleft()
-            if entry.kind is Owed.QUERY:
+            if entry is SYNC:
+                pass
+            elif entry.kind is Owed.QUERY:
                 call = entry.call
                 if call is not None and not call.ended:
                     session.end_call(call, call.total, SqlState.LIMIT if call.cut else None)

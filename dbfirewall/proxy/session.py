@@ -18,7 +18,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from dbfirewall.audit import AuditSession
-from dbfirewall.errors import AuditError, DbfirewallError, ProtocolError, SqlState
+from dbfirewall.errors import AuditError, ProtocolError, SqlState
 from dbfirewall.gate import UNCHANGED, Judge, SessionFacts, Unchanged, Verdict
 from dbfirewall.policy.decision import Decision
 from dbfirewall.policy.models import Role
@@ -145,14 +145,25 @@ class Session:
 
     # -- records ----------------------------------------------------------------------------------------------
 
-    def record(self, sql: bytes, verdict: Verdict, params: bytes | memoryview | None = None) -> str:
+    def record(self, sql: bytes, verdict: Verdict, params: bytes | None = None) -> str:
         """Append the audit record of one statement and count it; `flush` follows before anything is sent."""
         verdict.cell.value += 1
         return self.audit.statement(self.firewall.audit.sql_member(sql), verdict.audit, params)
 
-    def begin_call(self, sql: bytes, verdict: Verdict, params: bytes | memoryview | None = None) -> Call:
-        """An allowed statement is about to run: record it, and note what it may change in the session."""
-        call = Call(self.record(sql, verdict, params), sql, verdict, self.judge, self.sent)
+    def begin_call(
+        self, sql: bytes, verdict: Verdict, params: bytes | None = None, text: str | None = None
+    ) -> Call:
+        """An allowed statement is about to run: record it, and note what it may change in the session.
+
+        `text`: the audit's `sql_member` of `sql`, where it is at hand.
+        """
+        verdict.cell.value += 1
+        if text is None:
+            text = self.firewall.audit.sql_member(sql)
+        audit_id = self.audit.statement(text, verdict.audit, params)
+        call = Call(audit_id, sql, verdict, self.judge, self.sent)
+        if verdict.plain:
+            return call
         if verdict.loosens:
             self.loosened |= verdict.loosens
         if verdict.search_path is not UNCHANGED and verdict.search_path != self.search_path:
@@ -161,7 +172,7 @@ class Session:
         for name in verdict.prepares:
             if self.names.full(name):
                 raise ProtocolError("too many prepared statements in this session", SqlState.LIMIT)
-            self.names.add(name, Prepared(sql, verdict, self.judge, confirmed=True))
+            self.names.add(name, Prepared(sql, verdict, self.judge, text=text, confirmed=True))
         return call
 
     def end_call(self, call: Call, rows: int | None, error: str | None = None) -> None:
@@ -172,7 +183,7 @@ class Session:
         if call.verdict.changes_catalog and error is None:
             self.firewall.catalog_changed(self)
 
-    def refused(self, sql: bytes, verdict: Verdict, params: bytes | memoryview | None = None) -> Refused:
+    def refused(self, sql: bytes, verdict: Verdict, params: bytes | None = None) -> Refused:
         """Record a refusal; what to put in the statement's place."""
         self.record(sql, verdict, params)
         if verdict.error is None:
@@ -197,30 +208,20 @@ class Session:
         else:
             self.judge = judge
 
-    def guarded(self, work: Callable[[bytes], None], data: bytes) -> None:
-        """Run one direction's handler; whatever it raises ends the session with a fitting error."""
-        try:
-            work(data)
-        except ProtocolError as error:
+    def failed(self, error: Exception) -> None:
+        """One direction's handler raised: the session ends with a fitting error, details only in the log."""
+        if isinstance(error, ProtocolError):
             self.end(fatal(error.sqlstate, str(error)), f"protocol: {error}")
-        except AuditError as error:
+        elif isinstance(error, AuditError):
             log.critical("audit record failed, session %s ends: %s", self.id, error)
+            self.firewall.metrics.audit_failures.inc()
             text = "The audit record cannot be written, so nothing may run. The session ends."
-            self.end(
-                fatal(SqlState.SESSION_ENDED, text, hint="Tell the operator; retry later."), "audit failed"
-            )
-        except DbfirewallError as error:
-            self.end(
-                fatal(SqlState.INTERNAL, f"Internal error, see the log for session {self.id}."), str(error)
-            )
-        except (
-            Exception
-        ):  # the last line of defence: an unforeseen defect must end the session, not skip a check
-            log.exception("session %s failed", self.id)
-            self.end(
-                fatal(SqlState.INTERNAL, f"Internal error, see the log for session {self.id}."),
-                "internal error",
-            )
+            hint = "Tell the operator; retry later."
+            self.end(fatal(SqlState.SESSION_ENDED, text, hint=hint), "audit failed")
+        else:
+            log.error("session %s failed", self.id, exc_info=error)
+            text = f"Internal error, see the log for session {self.id}."
+            self.end(fatal(SqlState.INTERNAL, text), "internal error")
 
     def end(self, last: bytes = b"", why: str = "") -> None:
         """End the session: `last` to the agent, nothing more to the server. Safe to call again."""
