@@ -96,7 +96,7 @@ def test_a_write_by_a_reader_is_an_error_and_the_connection_lives(world: World, 
     """The refusal is a DBAPIError; after a rollback the same connection works."""
 
     def work(connection: Connection) -> object:
-        with pytest.raises(DBAPIError, match="read-only"):
+        with pytest.raises(DBAPIError, match="This role only reads"):
             connection.exec_driver_sql("DELETE FROM people")
         connection.rollback()
         return connection.exec_driver_sql("SELECT count(*) FROM people").scalar()
