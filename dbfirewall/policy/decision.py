@@ -24,7 +24,7 @@ from typing import Literal
 from dbfirewall.catalog.types import Catalog
 from dbfirewall.errors import SqlState
 from dbfirewall.policy import hints, session
-from dbfirewall.policy.matching import Outcome, Verdict, about_columns, columns_of, judge, rules_for
+from dbfirewall.policy.matching import Case, Outcome, Verdict
 from dbfirewall.policy.models import Role
 from dbfirewall.sql.facts import ALL_COLUMNS, Analysis, Effect, Refusal, Statement
 
@@ -206,22 +206,19 @@ def _executed(effect: Effect, context: Context, prepared: frozenset[str]) -> Eff
 
 def _by_rules(effect: Effect, role: Role, context: Context, *, free: bool) -> EffectDecision:
     """Steps 4 to 7, column by column where the action is about columns."""
-    rules = rules_for(effect, role)
-    guarded = session.guarded_columns(effect)
-
-    def verdict(column: str) -> Verdict:
-        return judge(effect, rules, column, free=free or (guarded is not None and column not in guarded))
-
-    verdicts = [verdict(column) for column in columns_of(effect, role)]
-    worst = max(verdicts, key=lambda one: (_STRICTNESS[one.outcome], one.why != "default"))
-    if worst.outcome == "deny":
-        refused = tuple(one.column for one in verdicts if one.outcome == "deny")
-        if not (guarded or about_columns(effect, rules, worst)):
-            return _denied(effect, role, worst)
-        known = hints.known_columns(effect, context.catalog)
-        allowed = tuple(column for column in known if verdict(column).outcome == "allow")
-        return _denied_columns(effect, worst, hints.named_columns(refused), allowed)
-    return _gated(effect, worst) if worst.outcome == "gate" else _allowed(effect, worst)
+    case = Case(effect, role, free=free)
+    columns = case.columns()
+    worst = max(map(case.verdict, columns), key=lambda one: (_STRICTNESS[one.outcome], one.why != "default"))
+    if worst.outcome == "allow":
+        return _allowed(effect, worst)
+    if worst.outcome == "gate":
+        return _gated(effect, worst)
+    if not case.about_columns(worst):
+        return _denied(effect, role, worst)
+    refused = [column for column in columns if case.verdict(column).outcome == "deny"]
+    known = hints.known_columns(effect, context.catalog)
+    allowed = tuple(column for column in known if case.verdict(column).outcome == "allow")
+    return _denied_columns(effect, worst, hints.named_columns(refused), allowed)
 
 
 def _denied(effect: Effect, role: Role, worst: Verdict) -> EffectDecision:

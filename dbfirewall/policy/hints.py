@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from dbfirewall.catalog.types import Catalog
 from dbfirewall.policy.fields import KIND_ACTIONS
 from dbfirewall.policy.matching import NO_COLUMN, REST
@@ -84,7 +86,7 @@ def rephrase(code: str) -> str:
     )
 
 
-def named_columns(columns: tuple[str, ...]) -> tuple[str, ...]:
+def named_columns(columns: Iterable[str]) -> tuple[str, ...]:
     """Those of `columns` that stand for a column of that name."""
     return tuple(column for column in columns if column not in (REST, NO_COLUMN))
 

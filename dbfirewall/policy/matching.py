@@ -34,93 +34,96 @@ class Verdict:
     """
 
     outcome: Outcome
-    column: str
     why: Why
     rule: Rule | None = None
 
 
-def rules_for(effect: Effect, role: Role) -> tuple[Rule, ...]:
-    """The rules of `role` that name the action, in an order that does not depend on the file's."""
-    return tuple(
-        sorted((rule for rule in role.rules if rule.names_action(effect.action, effect.kind)), key=_rank)
-    )
+class Case:
+    """One effect before one role's rules. `free`: whether it needs no rule."""
 
+    def __init__(self, effect: Effect, role: Role, *, free: bool) -> None:
+        self.effect = effect
+        self.guarded = session.guarded_columns(effect)
+        self._free = free
+        rules = [rule for rule in role.rules if rule.names_action(effect.action, effect.kind)]
+        # In an order that does not depend on the file's.
+        near = sorted((rule for rule in rules if rule.may_cover(effect.action, effect.object)), key=_rank)
+        self._near = near
+        self._sure = [rule for rule in near if _surely(rule, effect)]
+        self._sure_ids = {id(rule) for rule in self._sure}
+        self._named = {column for rule in near for column in rule.columns or ()} | (
+            self.guarded or frozenset()
+        )
+        self._verdicts: dict[str, Verdict] = {}
 
-def columns_of(effect: Effect, role: Role) -> tuple[str, ...]:
-    """The columns to judge one by one: `(REST,)` where the action is not about columns.
+    def columns(self) -> tuple[str, ...]:
+        """The columns to judge one by one: `(REST,)` where the action is not about columns.
 
-    Of a relation whose columns are not known: each one that a rule names, and the rest of them.
-    """
-    if effect.action not in COLUMN_ACTIONS:
-        return (REST,)
-    if effect.columns == ():
-        return (NO_COLUMN,)
-    if effect.columns is not None and effect.columns != ALL_COLUMNS:
-        return effect.columns
-    named = {
-        column
-        for rule in role.rules
-        if rule.columns is not None and rule.may_cover(effect.action, effect.object)
-        for column in rule.columns
-    }
-    return (*sorted(named | (session.guarded_columns(effect) or frozenset())), REST)
+        Of a relation whose columns are not known: each one that a rule names, and the rest of them.
+        """
+        if self.effect.action not in COLUMN_ACTIONS:
+            return (REST,)
+        if self.effect.columns == ():
+            return (NO_COLUMN,)
+        if self.effect.columns is not None and REST not in self.effect.columns:
+            return self.effect.columns
+        return (*sorted(self._named), REST)
 
+    def verdict(self, column: str) -> Verdict:
+        """The verdict on one column; those that no rule names share one."""
+        key = column if column in self._named or column == NO_COLUMN else REST
+        found = self._verdicts.get(key)
+        if found is None:
+            found = self._verdicts[key] = self._judge(key)
+        return found
 
-def judge(effect: Effect, rules: tuple[Rule, ...], column: str, *, free: bool) -> Verdict:
-    """The verdict on one column. `rules`: of `rules_for`. `free`: whether the effect needs no rule."""
-    touching = [
-        rule for rule in rules if _touches(rule, column) and rule.may_cover(effect.action, effect.object)
-    ]
-    for rule in touching:
-        if rule.effect == "deny":
-            return Verdict("deny", column, "rule", rule)
-    covering = [rule for rule in rules if _covers(rule, effect, column)]
-    allows = [rule for rule in covering if rule.effect == "allow" and _met(rule, effect)]
-    plain = [rule for rule in allows if rule.max_rows_affected is None]
-    if gate := _gate(effect, touching if plain or free else covering, free=free):
-        return Verdict("gate", column, "rule", gate)
-    if plain:
-        return Verdict("allow", column, "rule", plain[0])
-    if free:
-        return Verdict("allow", column, "built-in")
-    if allows:
-        return Verdict("gate", column, "row-cap", allows[0])
-    unmet = next((rule for rule in covering if rule.effect == "allow"), None)
-    return Verdict("deny", column, "where" if unmet else "default", unmet)
+    def about_columns(self, verdict: Verdict) -> bool:
+        """Whether other columns of the same relation might fare better than those of a denying `verdict`."""
+        if self.guarded:
+            return True
+        if verdict.rule is not None:
+            return verdict.why == "rule" and verdict.rule.columns is not None
+        return any(rule.columns is not None and rule.effect == "allow" for rule in self._sure)
 
+    def _judge(self, column: str) -> Verdict:
+        free = self._free or (self.guarded is not None and column not in self.guarded)
+        touching = [rule for rule in self._near if rule.columns is None or column in rule.columns]
+        for rule in touching:
+            if rule.effect == "deny":
+                return Verdict("deny", "rule", rule)
+        # No column at all is included by any rule on the relation.
+        covering = (
+            self._sure if column == NO_COLUMN else [rule for rule in touching if id(rule) in self._sure_ids]
+        )
+        allows = [rule for rule in covering if rule.effect == "allow"]
+        met = [rule for rule in allows if _met(rule, self.effect)]
+        plain = [rule for rule in met if rule.max_rows_affected is None]
+        if gate := self._gate(touching if plain or free else covering, free=free):
+            return Verdict("gate", "rule", gate)
+        if plain:
+            return Verdict("allow", "rule", plain[0])
+        if free:
+            return Verdict("allow", "built-in")
+        if met:
+            return Verdict("gate", "row-cap", met[0])
+        return Verdict("deny", "where", allows[0]) if allows else Verdict("deny", "default")
 
-def about_columns(effect: Effect, rules: tuple[Rule, ...], verdict: Verdict) -> bool:
-    """Whether other columns of the same relation might fare better than those of a denying `verdict`."""
-    if verdict.rule is not None:
-        return verdict.why == "rule" and verdict.rule.columns is not None
-    return any(
-        rule.columns is not None and rule.effect == "allow" and rule.covers(effect.action, effect.object)
-        for rule in rules
-    )
-
-
-def _gate(effect: Effect, rules: list[Rule], *, free: bool) -> Rule | None:
-    """The gate that is due. One that reaches what is free only by a group or by `*` is not meant to."""
-    for rule in rules:
-        meant = not free or (effect.action in rule.actions and rule.covers(effect.action, effect.object))
-        if rule.effect == "gate" and meant:
-            return rule
-    return None
+    def _gate(self, rules: list[Rule], *, free: bool) -> Rule | None:
+        """The gate that is due. One that reaches what is free only by a group or by `*` is not meant to."""
+        for rule in rules:
+            if rule.effect == "gate" and (
+                not free or (self.effect.action in rule.actions and rule in self._sure)
+            ):
+                return rule
+        return None
 
 
 def _rank(rule: Rule) -> tuple[str, str, bool, int, tuple[str, ...]]:
     return rule.label, rule.reason, rule.require_where, rule.max_rows_affected or 0, rule.approvers
 
 
-def _touches(rule: Rule, column: str) -> bool:
-    """Whether `rule` speaks of `column`, so that its deny or gate is due."""
-    return rule.columns is None or column in rule.columns
-
-
-def _covers(rule: Rule, effect: Effect, column: str) -> bool:
-    """Whether `rule` surely includes the object and `column`. No column at all is included by any rule."""
-    if not (rule.columns is None or column == NO_COLUMN or column in rule.columns):
-        return False
+def _surely(rule: Rule, effect: Effect) -> bool:
+    """Whether `rule` is about the object beyond doubt."""
     return rule.covers(effect.action, effect.object) and (
         not session.guarded(effect) or _names_in_full(rule, effect)
     )

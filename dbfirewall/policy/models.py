@@ -6,6 +6,7 @@ The YAML shape is documented in docs/rules.md. A rule is a mapping with exactly 
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
@@ -145,7 +146,7 @@ class Rule(Model):
             name in actions or actions.intersection(GROUPS.get(name, ())) for name in self.actions
         )
 
-    @property
+    @cached_property
     def label(self) -> str:
         """The rule's id: the one given, or what the rule says, such as `deny select on public.customers`.
 
