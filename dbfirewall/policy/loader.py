@@ -141,9 +141,8 @@ def parse_document(path: Path, text: bytes) -> Document:
     except MarkedYAMLError as error:
         at = error.problem_mark
         message = (error.problem or "is not YAML").split("\n")[0].split(" with value ")[0]
-        if at is None:
-            raise ConfigError(message, file=str(path)) from None
-        raise ConfigError(message, file=str(path), line=at.line + 1, column=at.column + 1) from None
+        line, column = (at.line + 1, at.column + 1) if at is not None else (0, 0)
+        raise ConfigError(message, file=str(path), line=line, column=column) from None
     except (YAMLError, RecursionError, ValueError) as error:
         raise ConfigError(f"is not YAML: {str(error).splitlines()[0]}", file=str(path)) from None
     if tree is None:

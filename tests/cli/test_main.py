@@ -23,6 +23,7 @@ def test_every_listed_command_is_there(name: str) -> None:
 
 def test_the_help_lists_the_commands() -> None:
     """`dbfirewall --help` says what each does."""
+    assert main.list_commands(click.Context(main)) == sorted(COMMANDS)
     result = CliRunner().invoke(main, ["--help"])
     assert result.exit_code == 0
     for name, words in COMMANDS.items():

@@ -387,6 +387,71 @@ def test_a_rules_own_deny_is_reported_before_the_default() -> None:
     assert decision.reason == "No cards."
 
 
+# Sessions
+
+
+READER = role(access="read-only")
+
+
+def test_execute_is_what_was_prepared() -> None:
+    """EXECUTE of an unknown name is refused; of a known one it is decided as that statement is."""
+    execute = analysis(on("execute", "p"))
+    assert decide(execute, READER).sqlstate == "0A000"
+    assert "not known" in decide(execute, READER).reason
+    known = {"p": Decision.allowed("x")}
+    assert decide(execute, READER, Context(executable=known.get)).outcome == "allow"
+    denied = Decision("deny", "42501", "deny select", "No.", "Ask.", "never")
+    found = decide(execute, READER, Context(executable=lambda _name: denied))
+    assert (found.outcome, found.rule, found.reason, found.hint) == ("deny", "deny select", "No.", "Ask.")
+    gated = Decision("gate", "ZG001", "gate update", "Wait.", approvers=("dba",))
+    found = decide(execute, READER, Context(executable=lambda _name: gated))
+    assert (found.outcome, found.sqlstate, found.approvers) == ("gate", "ZG001", ("dba",))
+    assert decide(analysis(on("execute")), READER).sqlstate == "0A000"
+    allowed = Context(executable=known.get)
+    assert decide(execute, role({"deny": "execute"}), allowed).outcome == "deny"
+
+
+def test_execute_after_prepare_in_one_message() -> None:
+    """A name that the same message prepared before is known: its inner effects are judged there."""
+    prepare = Statement("prepare", (on("prepare", "p"), select("public.t", "a")), prepares="p")
+    execute = Statement("execute", (on("execute", "p"),))
+    who = role({"allow": "select", "on": "public.t"}, access="read-only")
+    assert decide(Analysis((prepare, execute)), who).outcome == "allow"
+    assert decide(Analysis((execute, prepare)), who).sqlstate == "0A000"
+
+
+def test_pg_dump_may_lock_what_it_may_read() -> None:
+    """Its ACCESS SHARE lock is the one of a SELECT, so the rules about reading every column decide it."""
+    dump = Context(application_name="pg_dump")
+    lock = analysis(on("lock_table", "public.t", detail="ACCESS SHARE"))
+    reads = role({"allow": "select", "on": "public.*"}, access="read-only")
+    assert decide(lock, reads, dump).outcome == "allow"
+    assert decide(lock, reads).sqlstate == "25006"
+    assert decide(lock, role(access="read-only"), dump).sqlstate == "42501"
+    assert decide(analysis(on("lock_table", "public.t", detail="SHARE")), reads, dump).sqlstate == "25006"
+    hides = role({"allow": "select"}, {"deny": "select", "columns": "a"}, access="read-only")
+    assert decide(lock, hides, dump).outcome == "deny"
+    catalog = Catalog({("public", "t"): Relation("public", "t", columns=("b", "c"))})
+    live = Context(application_name="pg_dump", catalog=catalog)
+    assert decide(lock, hides, live).outcome == "allow"
+
+
+def test_no_rule_breaks_a_wall() -> None:
+    """Some session statements are refused whatever the rules say, and told how to go on."""
+    decision = one(
+        on("set", "client_encoding", value="SJIS"), role({"allow": "set", "on": "client_encoding"})
+    )
+    assert (decision.outcome, decision.sqlstate, decision.rule) == ("deny", "42501", "default-deny")
+    assert (decision.retry, decision.hint) == ("after-rewrite", "Leave client_encoding at UTF8.")
+
+
+def test_secret_columns_are_told_as_columns() -> None:
+    """Of a system relation the harmless columns remain."""
+    decision = one(select("pg_catalog.pg_stat_activity", "pid", "query"), role({"allow": "select"}))
+    assert decision.reason == "No rule allows select on pg_catalog.pg_stat_activity (query)."
+    assert decision.retry == "after-rewrite"
+
+
 RULES = st.fixed_dictionaries(
     {},
     optional={

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from dbfirewall.catalog.types import Catalog, Relation
-from dbfirewall.policy.decision import Context, Decision, decide
+from dbfirewall.policy.decision import Context, decide
 from dbfirewall.policy.models import Role
-from dbfirewall.sql.facts import Analysis, Effect, Statement
+from dbfirewall.sql.facts import Effect
 from tests.policy.build import analysis, on, role, select
 
 NOBODY = role()
@@ -179,22 +178,6 @@ def test_a_parameter_that_is_not_known_could_be_any() -> None:
     assert decide(analysis(effect), role({"allow": "set"}, {"allow": "*"})).outcome == "deny"
 
 
-def test_pg_dump_may_lock_what_it_may_read() -> None:
-    """Its ACCESS SHARE lock is the one of a SELECT, so the rules about reading every column decide it."""
-    dump = Context(application_name="pg_dump")
-    lock = analysis(on("lock_table", "public.t", detail="ACCESS SHARE"))
-    reads = role({"allow": "select", "on": "public.*"}, access="read-only")
-    assert decide(lock, reads, dump).outcome == "allow"
-    assert decide(lock, reads).sqlstate == "25006"
-    assert decide(lock, role(access="read-only"), dump).sqlstate == "42501"
-    assert decide(analysis(on("lock_table", "public.t", detail="SHARE")), reads, dump).sqlstate == "25006"
-    hides = role({"allow": "select"}, {"deny": "select", "columns": "a"}, access="read-only")
-    assert decide(lock, hides, dump).outcome == "deny"
-    catalog = Catalog({("public", "t"): Relation("public", "t", columns=("b", "c"))})
-    live = Context(application_name="pg_dump", catalog=catalog)
-    assert decide(lock, hides, live).outcome == "allow"
-
-
 @pytest.mark.parametrize("effect", [on("discard"), on("listen", "c"), on("notify", "c"), on("two_phase", "x"),
                                     on("set_role", "x"), on("set_session_authorization", "x")])  # fmt: skip
 def test_the_rest_of_the_session_needs_a_rule(effect: Effect) -> None:
@@ -262,30 +245,3 @@ def test_star_does_not_reach_into_system_schemas(action: str) -> None:
     effect = on(action, "pg_catalog.pg_proc", kind="function")
     assert decide(analysis(effect), role({"allow": "*"})).outcome == "deny"
     assert decide(analysis(effect), role({"allow": "*", "on": "pg_catalog.*"})).outcome == "allow"
-
-
-def test_execute_is_what_was_prepared() -> None:
-    """EXECUTE of an unknown name is refused; of a known one it is decided as that statement is."""
-    execute = analysis(on("execute", "p"))
-    assert decide(execute, READER).sqlstate == "0A000"
-    assert "not known" in decide(execute, READER).reason
-    known = {"p": Decision.allowed("x")}
-    assert decide(execute, READER, Context(executable=known.get)).outcome == "allow"
-    denied = Decision("deny", "42501", "deny select", "No.", "Ask.", "never")
-    found = decide(execute, READER, Context(executable=lambda _name: denied))
-    assert (found.outcome, found.rule, found.reason, found.hint) == ("deny", "deny select", "No.", "Ask.")
-    gated = Decision("gate", "ZG001", "gate update", "Wait.", approvers=("dba",))
-    found = decide(execute, READER, Context(executable=lambda _name: gated))
-    assert (found.outcome, found.sqlstate, found.approvers) == ("gate", "ZG001", ("dba",))
-    assert decide(analysis(on("execute")), READER).sqlstate == "0A000"
-    allowed = Context(executable=known.get)
-    assert decide(execute, role({"deny": "execute"}), allowed).outcome == "deny"
-
-
-def test_execute_after_prepare_in_one_message() -> None:
-    """A name that the same message prepared before is known: its inner effects are judged there."""
-    prepare = Statement("prepare", (on("prepare", "p"), select("public.t", "a")), prepares="p")
-    execute = Statement("execute", (on("execute", "p"),))
-    who = role({"allow": "select", "on": "public.t"}, access="read-only")
-    assert decide(Analysis((prepare, execute)), who).outcome == "allow"
-    assert decide(Analysis((execute, prepare)), who).sqlstate == "0A000"
