@@ -8,10 +8,10 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 from bench.measure import Case, Sample
+from dbfirewall import __version__
 
 RESULTS = Path(__file__).parent / "results"
 Results = Mapping[tuple[Case, str], Sequence[Sample]]
@@ -52,7 +52,7 @@ def write_json(results: Results, *, seconds: float, rounds: int) -> Path:
     document = {
         "at": now.isoformat(timespec="seconds"),
         "machine": {"cpu": _cpu_model(), "python": platform.python_version(), "kernel": platform.release()},
-        "dbfirewall": version("dbfirewall"),
+        "dbfirewall": __version__,
         "seconds": seconds,
         "rounds": rounds,
         "cases": [

@@ -290,7 +290,7 @@ def test_garbage_before_startup_ends_the_connection(raw: RawClient, garbage: byt
     assert answer == b"" or b"SFATAL\0" in answer
 
 
-@pytest.mark.parametrize("length", [0, 3, 7, 10_001, 1 << 30, 0x7FFFFFFF, -1])
+@pytest.mark.parametrize("length", [0, 3, 7, 10_010, 1 << 30, 0x7FFFFFFF, -1])
 def test_a_startup_packet_of_an_impossible_length_ends_the_connection(raw: RawClient, length: int) -> None:
     """The header alone is enough to refuse: nothing waits for a gigabyte."""
     raw.send(struct.pack("!i", length))
