@@ -29,7 +29,7 @@ from dbfirewall.proxy.pending import (
     parse_entry,
     poisoned,
 )
-from dbfirewall.proxy.refusals import poison_parse, poison_query, refuse
+from dbfirewall.proxy.refusals import poison_parse, poison_query
 from dbfirewall.proxy.session import MAX_PORTALS, Session
 from dbfirewall.wire import limits
 from dbfirewall.wire import messages as m
@@ -108,6 +108,12 @@ class AgentSide:
         self._waiting = False
         self.session.agent_peer.resume()
         self.receive(b"")
+
+    def hold(self) -> Callable[[], None]:
+        """Stop reading the agent until what is returned is called."""
+        self._waiting = True
+        self.session.agent_peer.pause()
+        return self.resume
 
     def _collect(self, data: bytes) -> bytes:
         """All that was kept, with `data`, once it can be gone on with; until then nothing."""
@@ -237,9 +243,10 @@ class AgentSide:
         if verdict.outcome == "allow" and not self._ready_to_run(verdict):
             return HOLD
         if (over := session.charge()) is not None:
-            return self._poison(Owed.QUERY, refuse(over))
+            return self._poison(Owed.QUERY, session.refused_by(sql, over, "limits"))
         if verdict.outcome != "allow":
             return self._poison(Owed.QUERY, session.refused(sql, verdict))
+        session.names.next_segment()
         return self._run_query(sql, verdict)
 
     def _ready_to_run(self, verdict: Verdict) -> bool:
@@ -263,8 +270,9 @@ class AgentSide:
             return self._hold(sql)
         if verdict.outcome == "deny":
             return self._poison(Owed.PARSE, session.refused(sql, verdict))
-        if session.names.full(name):
-            return self._poison(Owed.PARSE, refuse(_too_many("prepared statements")))
+        if session.names.full(name, sql):
+            too_many = _too_many("prepared statements")
+            return self._poison(Owed.PARSE, session.refused_by(sql, too_many, "limits"))
         prepared = Prepared(sql, verdict, session.judge, text=session.firewall.audit.sql_member(sql))
         session.names.add(name, prepared)
         session.pending.append(parse_entry(name, prepared))
@@ -283,7 +291,7 @@ class AgentSide:
         portal, name = buf[start:portal_end], buf[portal_end + 1 : name_end]
         meanings = session.names.meanings(name)
         if not meanings:
-            return self._poison(Owed.PARSE, refuse(_no_such_statement(name)))
+            return self._poison(Owed.PARSE, session.refused_by(b"", _no_such_statement(name), "protocol"))
         params = buf[name_end + 1 : end] if end - name_end - 1 > _NO_PARAMETERS else None
         for prepared in meanings:
             verdict = prepared.verdict
@@ -296,9 +304,10 @@ class AgentSide:
             if verdict.outcome != "allow":
                 return self._poison(Owed.PARSE, session.refused(prepared.sql, verdict, params))
         if (over := session.charge()) is not None:
-            return self._poison(Owed.PARSE, refuse(over))
+            return self._poison(Owed.PARSE, session.refused_by(prepared.sql, over, "limits", params))
         if len(session.portals) >= MAX_PORTALS:
-            return self._poison(Owed.PARSE, refuse(_too_many("portals")))
+            too_many = _too_many("portals")
+            return self._poison(Owed.PARSE, session.refused_by(prepared.sql, too_many, "limits", params))
         session.portals[portal] = session.begin_call(prepared.sql, verdict, params, prepared.text)
         session.pending.append(BIND)
         return None
@@ -315,6 +324,7 @@ class AgentSide:
                 call = self.session.portals[b""]
                 if call.verdict.copy_in:
                     return end
+                self.session.names.next_segment()
                 execute = Pending(Owed.EXECUTE, call)
                 self.session.pending += (DESCRIBE, execute, SYNC) if described else (execute, SYNC)
                 return end + len(tail)
@@ -327,7 +337,7 @@ class AgentSide:
         portal = decode_execute(buf, start, end).portal
         call = session.portals.get(portal)
         if call is None:
-            return self._poison(Owed.PARSE, refuse(_no_such_portal(portal)))
+            return self._poison(Owed.PARSE, session.refused_by(b"", _no_such_portal(portal), "protocol"))
         if call.judge is not session.judge:
             verdict = session.judge_again(call.sql, call.verdict, call.judge)
             if verdict is None:
@@ -344,7 +354,7 @@ class AgentSide:
         """The fast-path function call carries no SQL that could be judged: always refused."""
         if self.session.skipping:
             return b""
-        return self._poison(Owed.QUERY, refuse(_FUNCTION_CALL))
+        return self._poison(Owed.QUERY, self.session.refused_by(b"", _FUNCTION_CALL, "built-in"))
 
     # -- the rest ---------------------------------------------------------------------------------------------
 
@@ -367,6 +377,7 @@ class AgentSide:
         if end != start:
             raise ProtocolError("invalid Sync message")
         self.session.skipping = False
+        self.session.names.next_segment()
         self.session.pending.append(SYNC)
         return None
 

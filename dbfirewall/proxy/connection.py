@@ -178,7 +178,7 @@ class Connection:
         ready = backend.encode_ready_for_query(m.STATUS_IDLE)
         peer.send(b"".join([*status, *upstream.notices, key, ready]))
         agent_side, server_side = sides(session, firewall.settings.limits.message_bytes)
-        session.copy_settled = agent_side.copy_settled
+        session.copy_settled, session.hold_agent = agent_side.copy_settled, agent_side.hold
         peer.pair(upstream.peer)
         upstream.peer.pair(peer)
         peer.on_lost, upstream.peer.on_lost = session.agent_lost, session.server_lost

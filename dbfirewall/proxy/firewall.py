@@ -209,10 +209,18 @@ class Firewall:
                 self.cancel_upstream(session)
                 return
 
-    def cancel_upstream(self, session: Session) -> None:
-        """Ask the server to cancel what a session runs."""
-        work = send_cancel(self.targets[session.database], session.upstream_pid, session.upstream_key)
-        self.tasks.spawn(f"cancel for {session.id}", work)
+    def cancel_upstream(self, session: Session, then: Callable[[], None] | None = None) -> None:
+        """Ask the server to cancel what a session runs, and then go on with `then`."""
+        target = self.targets.get(session.database)
+        if target is not None:
+            self.tasks.spawn(f"cancel for {session.id}", self._cancel_upstream(session, target, then))
+
+    async def _cancel_upstream(
+        self, session: Session, target: Target, then: Callable[[], None] | None
+    ) -> None:
+        await send_cancel(target, session.upstream_pid, session.upstream_key)
+        if then is not None:
+            then()
 
     # -- health -----------------------------------------------------------------------------------------------
 

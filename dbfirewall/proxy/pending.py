@@ -86,10 +86,10 @@ class Call:
 class Prepared:
     """One meaning of a prepared-statement name. `confirmed`: the server has answered ParseComplete.
 
-    `text`: the audit's `sql_member` of `sql`, made once.
+    `text`: the audit's `sql_member` of `sql`, made once. `segment`: see `StatementNames`.
     """
 
-    __slots__ = ("confirmed", "judge", "sql", "text", "verdict")
+    __slots__ = ("confirmed", "judge", "segment", "sql", "text", "verdict")
 
     def __init__(
         self, sql: bytes, verdict: Verdict, judge: Judge, *, text: str, confirmed: bool = False
@@ -99,6 +99,7 @@ class Prepared:
         self.judge = judge
         self.text = text
         self.confirmed = confirmed
+        self.segment = -1
 
 
 class Pending:
@@ -165,54 +166,71 @@ class Refused:
 
 
 class StatementNames:
-    """What each prepared-statement name may mean on the server right now."""
+    """What each prepared-statement name may mean on the server right now.
+
+    A segment is what lies between two Syncs or Queries. A Bind after a Parse of its own segment can only mean
+    that one: had it failed or been skipped, the server would skip the Bind as well. Any other Bind must be
+    allowed for every meaning that was sent and not answered, and for the one that is confirmed.
+    """
 
     MAX_NAMES = 10_000
-    MAX_MEANINGS = 8
+    MAX_MEANINGS = 10_000
+    MAX_BYTES = 32 * 1024 * 1024
+    """Security limits: names, meanings of one name in flight, and bytes of their texts."""
 
     def __init__(self) -> None:
         self._names: dict[bytes, list[Prepared]] = {}
+        self._bytes = 0
+        self._segment = 0
 
     def __len__(self) -> int:
         return len(self._names)
 
-    def meanings(self, name: bytes) -> list[Prepared]:
-        """Every meaning that may hold, oldest first; empty where the name is not known."""
-        return self._names.get(name, [])
+    def next_segment(self) -> None:
+        """A Sync or a Query was sent."""
+        self._segment += 1
 
-    def full(self, name: bytes) -> bool:
-        """Security limit: whether one more meaning of `name` would be too many."""
+    def meanings(self, name: bytes) -> list[Prepared]:
+        """Every meaning that a Bind sent now may find, oldest first; empty where the name is not known."""
         meanings = self._names.get(name)
+        if meanings is None:
+            return []
+        if len(meanings) > 1 and meanings[-1].segment == self._segment:
+            return meanings[-1:]
+        return meanings
+
+    def full(self, name: bytes, sql: bytes) -> bool:
+        """Whether one more meaning of `name` would be too many, or too much."""
+        meanings = self._names.get(name)
+        if self._bytes + len(sql) > self.MAX_BYTES:
+            return True
         return len(self._names) >= self.MAX_NAMES if meanings is None else len(meanings) >= self.MAX_MEANINGS
 
     def add(self, name: bytes, prepared: Prepared) -> None:
         """`name` was sent to the server with one more meaning."""
+        if not prepared.confirmed:
+            prepared.segment = self._segment
         self._names.setdefault(name, []).append(prepared)
+        self._bytes += len(prepared.sql)
 
     def confirm(self, name: bytes, prepared: Prepared) -> None:
         """ParseComplete: this meaning holds, and older ones are gone."""
         prepared.confirmed = True
         meanings = self._names[name]
         if meanings[0] is not prepared:
-            del meanings[: meanings.index(prepared)]
+            self._replace(name, meanings[meanings.index(prepared) :])
 
     def withdraw(self, name: bytes, prepared: Prepared) -> None:
         """The server skipped or refused it."""
-        meanings = self._names.get(name, [])
-        if prepared in meanings:
-            meanings.remove(prepared)
-        if not meanings:
-            self._names.pop(name, None)
+        self._replace(name, [other for other in self._names.get(name, []) if other is not prepared])
 
     def close(self, name: bytes) -> None:
         """CloseComplete: what was confirmed is gone; what was sent after it is not."""
-        left = [prepared for prepared in self._names.get(name, []) if not prepared.confirmed]
-        if left:
-            self._names[name] = left
-        else:
-            self._names.pop(name, None)
+        self._replace(name, [prepared for prepared in self._names.get(name, []) if not prepared.confirmed])
 
-    @property
-    def any_from_protocol(self) -> bool:
-        """Whether a named statement was prepared through the protocol."""
-        return any(self._names.keys() - {b""})
+    def _replace(self, name: bytes, meanings: list[Prepared]) -> None:
+        before = self._names.pop(name, [])
+        self._bytes += sum(len(prepared.sql) for prepared in meanings)
+        self._bytes -= sum(len(prepared.sql) for prepared in before)
+        if meanings:
+            self._names[name] = meanings

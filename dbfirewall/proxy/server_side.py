@@ -50,7 +50,7 @@ class ServerSide:
         self._skip_rows = self._max_rows is None
         self._handlers: dict[int, Handler] = {
             m.DATA_ROW: self._data_row,
-            m.COPY_DATA: self._relay,
+            m.COPY_DATA: self._data_row,
             m.ROW_DESCRIPTION: self._row_description,
             m.NO_DATA: self._row_description,
             m.PARAMETER_DESCRIPTION: self._relay,
@@ -132,6 +132,7 @@ class ServerSide:
         """Nothing in it matters here."""
 
     def _data_row(self, buf: bytes, start: int, end: int) -> bytes | None:
+        """A row of a result or of a COPY TO STDOUT; beyond the limit it goes no further, and no more are made."""
         if self._max_rows is None:
             return None
         call = self._running()
@@ -140,7 +141,8 @@ class ServerSide:
             return None
         if not call.cut:
             call.cut = True
-            self.session.firewall.cancel_upstream(self.session)
+            # What the agent sends next must not run into this cancel.
+            self.session.firewall.cancel_upstream(self.session, self.session.hold_agent())
         return b""
 
     def _row_description(self, buf: bytes, start: int, end: int) -> None:

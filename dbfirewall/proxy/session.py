@@ -17,7 +17,7 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from dbfirewall.audit import AuditSession
+from dbfirewall.audit import AuditSession, decision_members
 from dbfirewall.errors import AuditError, ProtocolError, SqlState
 from dbfirewall.gate import UNCHANGED, Judge, SessionFacts, Unchanged, Verdict
 from dbfirewall.policy.decision import Decision
@@ -81,6 +81,7 @@ class Session:
         self.ended = False
         self.terminating = False
         self.copy_settled: Callable[[], None] = _nothing
+        self.hold_agent: Callable[[], Callable[[], None]] = lambda: _nothing
         self.facts = SessionFacts(executable=self._executable)
         self._ready: tuple[bytes, Judge, Verdict] | None = None
         self.on_end: list[Callable[[], None]] = []
@@ -170,7 +171,7 @@ class Session:
             self.search_path = verdict.search_path
             self.refresh_judge()
         for name in verdict.prepares:
-            if self.names.full(name):
+            if self.names.full(name, sql):
                 raise ProtocolError("too many prepared statements in this session", SqlState.LIMIT)
             self.names.add(name, Prepared(sql, verdict, self.judge, text=text, confirmed=True))
         return call
@@ -182,6 +183,12 @@ class Session:
         call.sent = self.sent
         if call.verdict.changes_catalog and error is None:
             self.firewall.catalog_changed(self)
+
+    def refused_by(self, sql: bytes, fields: ErrorFields, rule: str, params: bytes | None = None) -> Refused:
+        """Record a refusal that no rule of the role decided (a limit, the protocol)."""
+        decision = decision_members((), "deny", rule, fields.sqlstate)
+        self.audit.statement(self.firewall.audit.sql_member(sql), decision, params)
+        return refuse(fields)
 
     def refused(self, sql: bytes, verdict: Verdict, params: bytes | None = None) -> Refused:
         """Record a refusal; what to put in the statement's place."""
@@ -228,7 +235,7 @@ class Session:
         if self.ended:
             return
         self.ended = True
-        if not self.idle:
+        if not self.idle and not self.server_peer.lost:
             self.firewall.cancel_upstream(self)
         self.agent_peer.close(last)
         if self.server_peer.queued() or not self.idle:

@@ -30,7 +30,6 @@ from dbfirewall.policy.decision import Decision
 from dbfirewall.policy.refusal import refusal
 from dbfirewall.proxy.agent_side import HOLD, AgentSide, Outcome
 from dbfirewall.proxy.pending import Added, Owed, Pending, added_entry
-from dbfirewall.proxy.refusals import refuse
 from dbfirewall.proxy.server_side import Handler, ServerSide, out_of_step
 from dbfirewall.proxy.session import Session
 from dbfirewall.sql.facts import Effect
@@ -140,7 +139,7 @@ class StrictAgentSide(AgentSide):
     def _run_query(self, sql: bytes, verdict: Verdict) -> Outcome:
         session = self.session
         if len(verdict.statements) > 1:
-            return self._refuse(Owed.QUERY, "This role sends one statement at a time (pin: strict).")
+            return self._refuse(Owed.QUERY, "This role sends one statement at a time (pin: strict).", sql)
         call = session.begin_call(sql, verdict)
         if verdict.decision is HOUSEKEEPING or not verdict.statements:
             session.pending.append(Pending(Owed.QUERY, call))
@@ -165,9 +164,10 @@ class StrictAgentSide(AgentSide):
         self.session.pending.append(added_entry(Owed.QUERY, Added.CLOSE))
         return _COMMIT
 
-    def _refuse(self, kind: Owed, reason: str) -> bytes:
+    def _refuse(self, kind: Owed, reason: str, sql: bytes = b"") -> bytes:
         decision = Decision("deny", SqlState.NOT_UNDERSTOOD, "pin: strict", reason, retry="after-rewrite")
-        return self._poison(kind, refuse(refusal(decision)))
+        refused = self.session.refused_by(sql, refusal(decision), "pin: strict")
+        return self._poison(kind, refused)
 
     # -- extended protocol ------------------------------------------------------------------------------------
 
