@@ -124,6 +124,8 @@ def startup_parameters(request: Request, role: Role) -> dict[str, str]:
     """
     asked = {name.lower(): value for name, value in request.parameters.items() if name != "options"}
     asked |= _options(request.parameters.get("options", ""))
+    if any(name in _NO_PARAMETERS or name.startswith("_pq_.") for name in asked):
+        raise Turned(SqlState.DENIED, "The startup options are not understood.", reason="options")
     application = asked.get("application_name", "")
     judged = {name: value for name, value in asked.items() if name != "application_name"}
     decision = _judge_parameters(judged, role, application)
@@ -131,6 +133,9 @@ def startup_parameters(request: Request, role: Role) -> dict[str, str]:
         raise _turned(decision)
     return asked
 
+
+_NO_PARAMETERS = frozenset({"user", "database", "replication", "options"})
+"""Names that a startup packet reads as something else than a parameter: in ours, they are the firewall's to say."""
 
 _OPTION = re.compile(r"(?:-c\s*|--)([A-Za-z_][A-Za-z0-9_.-]*)=((?:\\.|[^\s\\])*)\s*")
 

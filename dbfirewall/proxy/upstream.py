@@ -130,7 +130,7 @@ async def _encrypt(peer: Peer, target: Target) -> None:
 async def _log_in(
     peer: Peer, target: Target, credentials: Credentials, parameters: dict[str, str]
 ) -> Upstream:
-    startup = {"user": credentials.user, "database": target.database, **parameters}
+    startup = {**parameters, "user": credentials.user, "database": target.database}
     peer.send(encode_startup_message(StartupMessage(m.PROTOCOL_3_0, startup)))
     certificate = peer.tls.object.getpeercert(binary_form=True) if peer.tls is not None else None
     auth = UpstreamAuth(
