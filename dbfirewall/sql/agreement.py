@@ -119,12 +119,13 @@ def _opinions(ours: Summary, theirs: Summary) -> str:
 
 
 def _nodes(tree: Any) -> Iterator[Tree]:
+    """Every node of a tree but constants."""
     pending = [tree]
     while pending:
         node = pending.pop()
         if isinstance(node, dict):
             yield node
-            pending.extend(node.values())
+            pending.extend(value for key, value in node.items() if key != "A_Const")
         elif isinstance(node, list):
             pending.extend(node)
 

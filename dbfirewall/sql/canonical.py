@@ -64,7 +64,7 @@ def canonical(tokens: Sequence[Token]) -> str:
     for index, token in enumerate(tokens):
         kind, text, _, _ = token
         if kind <= QUOTED:
-            before = tokens[index - 1][1] if index else ""
+            before = tokens[index - 1] if index else _NOTHING
             after = tokens[index + 1] if index < last else _NOTHING
             out.append(_identifier(token, before, after))
         elif kind in _VERBATIM:
@@ -76,11 +76,13 @@ def canonical(tokens: Sequence[Token]) -> str:
     return " ".join(out)
 
 
-def _identifier(token: Token, before: str, after: Token) -> str:
+def _identifier(token: Token, before: Token, after: Token) -> str:
     kind, _, _, name = token
     bracket_follows = after[1] == "("
-    if kind == IDENT and before != ".":
-        if before == "::":
+    if before[3] == "tablesample":
+        return ""  # whatever the sampling method
+    if kind == IDENT and before[1] != ".":
+        if before[1] == "::":
             if name in _TYPE_WORDS:
                 return name
             if after[1] != ".":
@@ -88,7 +90,7 @@ def _identifier(token: Token, before: str, after: Token) -> str:
         elif name in (_BARE if bracket_follows else KEYWORDS):
             # `row (…)`, and `array […]`, whose nesting sqlglot reads in exponential time.
             return "" if name in _CONSTRUCTORS and after[1] in _OPEN else name
-        elif name == "second" and (before == "to" or before.endswith("'")):
+        elif name == "second" and (before[3] == "to" or before[0] == STRING):
             return name  # `interval '1' second (3)`
         elif after[0] == STRING and name not in KEYWORDS:
             return ""  # `point '(1,2)'`: a literal with its type in front

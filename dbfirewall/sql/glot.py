@@ -44,7 +44,7 @@ _KNOWN = words(
     ILike Identifier If In Insert Intersect Interval IntervalSpan Is JSONKeyValue JSONObject Join Kwarg
     LT LTE Lateral Least Like Limit LimitOptions Literal Localtime Localtimestamp Lock Merge Mul NEQ Neg
     Normalize Not Null NullSafeEQ NullSafeNEQ Nullif ObjectIdentifier Offset OnConflict Operator Or
-    Order Ordered Overlaps Overlay Parameter Paren ParseJSON Placeholder PropertyEQ RecursiveWithSearch
+    Order Ordered Overlaps Overlay Parameter PseudoType Paren ParseJSON Placeholder PropertyEQ RecursiveWithSearch
     Returning Rollup Schema Second Select SessionUser SimilarTo Slice Star StrPosition Sub Subquery
     Substring Table TableAlias TableSample Trim Tuple Union Unnest Update Values Var Variadic When Whens
     Where Window WindowSpec With WithinGroup XMLElement XMLNamespace XMLTable Xor
