@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from contextlib import ExitStack
 
 from bench.measure import Case, Sample, run
@@ -32,10 +33,17 @@ def main() -> None:
             for case in cases:
                 for target in targets:
                     turn = f"round {number + 1}/{chosen.rounds}  {case.mode} x{case.clients}"
-                    print(f"\r{turn}  {target.name:12}", end="", flush=True)
+                    progress(f"{turn}  {target.name}")
                     results.setdefault((case, target.name), []).append(run(target, case, chosen.seconds))
-    print("\r" + " " * 60 + "\r" + table(results))
+    progress("")
+    print(table(results))
     print(f"written to {write_json(results, seconds=chosen.seconds, rounds=chosen.rounds)}")
+
+
+def progress(text: str) -> None:
+    """Say where we are, on a terminal."""
+    if sys.stderr.isatty():
+        print(f"\r{text:60}\r", end="", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
