@@ -124,17 +124,11 @@ def _rank(rule: Rule) -> tuple[str, str, bool, int, tuple[str, ...]]:
 
 def _surely(rule: Rule, effect: Effect) -> bool:
     """Whether `rule` is about the object beyond doubt."""
-    return rule.covers(effect.action, effect.object) and (
-        not session.guarded(effect) or _names_in_full(rule, effect)
-    )
-
-
-def _names_in_full(rule: Rule, effect: Effect) -> bool:
-    """Whether `rule` names this one parameter, rather than a family or everything."""
-    literals = [pattern.literal for pattern in rule.on]
-    return effect.action in rule.actions and any(
-        literal is not None and ".".join(literal) == session.parameter(effect) for literal in literals
-    )
+    if not session.guarded(effect):
+        return rule.covers(effect.action, effect.object)
+    # Which parameter it is must be known, and no group and no `*` names the action.
+    known = bool(session.parameter(effect))
+    return known and effect.action in rule.actions and rule.covers(effect.action, effect.object)
 
 
 def _met(rule: Rule, effect: Effect) -> bool:

@@ -43,6 +43,7 @@ from dbfirewall.policy.fields import (
 )
 from dbfirewall.policy.names import EVERYTHING, Object
 from dbfirewall.sql.actions import GROUPS, groups_of
+from dbfirewall.sql.functions import DENIED as PAST_THE_RULES
 
 EFFECTS = ("allow", "deny", "gate")
 
@@ -176,7 +177,7 @@ class Rule(Model):
         """Whether the objects of this rule surely include `name`."""
         if action in PARAMETER_ACTIONS and self.on:
             return any(pattern.matches_parameter(name) for pattern in self.on)
-        reach = action in FUNCTION_ACTIONS
+        reach = action in FUNCTION_ACTIONS or (action == "call" and PAST_THE_RULES.isdisjoint(name[-1:]))
         return any(pattern.matches(name, reach=reach) for pattern in self.on or (EVERYTHING,))
 
     def may_cover(self, action: str, name: Object) -> bool:

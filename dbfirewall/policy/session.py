@@ -54,7 +54,7 @@ GUARDED_PARAMETERS = frozenset({
     "local_preload_libraries", "session_preload_libraries", "dynamic_library_path",
     "allow_system_table_mods", "default_tablespace", "temp_tablespaces", "debug_discard_caches",
 }) | READ_ONLY_PARAMETERS | TIMEOUTS  # fmt: skip
-"""Parameters that only a rule which names them in full may allow: no group, no pattern."""
+"""Parameters that only a rule which names the action may allow: no group and no `*` covers them."""
 
 _ON = LEXING_PARAMETERS["standard_conforming_strings"]
 _TIMEOUT = re.compile(r"\s*([1-9][0-9]{0,9})\s*(ms|s|min|h|d)?\s*")
@@ -132,7 +132,7 @@ def limit_of(limits: Limits, parameter: str) -> int | None:
 
 
 def guarded(effect: Effect) -> bool:
-    """Whether only a rule that names this parameter in full may allow setting it; an unknown one, none may."""
+    """Whether only a rule that names the action may allow this parameter; an unknown one, none may."""
     name = parameter(effect)
     return effect.action in ("set", "reset") and (not name or name in GUARDED_PARAMETERS)
 
