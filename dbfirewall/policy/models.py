@@ -216,6 +216,12 @@ class Role(Model):
         """The keys that a user may write: the name is the role's own key."""
         return frozenset(cls.model_fields) - {"name"}
 
+    @model_validator(mode="after")
+    def _pin_holds_something(self) -> Self:
+        if self.pin == "strict" and not self.read_only:
+            raise rules_error("`pin: strict` proves that a role only reads: this one is read-write", key="pin")
+        return self
+
     @property
     def read_only(self) -> bool:
         """Whether no rule may lift this role above reading."""

@@ -136,6 +136,8 @@ def test_rules_are_named_by_their_words() -> None:
         (in_role("access: readonly"),
          "4:5: 'readonly' is not one of read-only, read-write (did you mean 'read-only'?)"),
         (in_role("pin: strong"), "4:5: 'strong' is not one of session, strict"),
+        (in_role("pin: strict\naccess: read-write"),
+         "4:5: `pin: strict` proves that a role only reads: this one is read-write"),
         (in_role("name: x"), "4:5: unknown key 'name'"),
         (in_role("search_path: public"), "4:5: a list is wanted here, not 'public'"),
         (in_role("search_path: [public, 5]"), "4:27: a schema's name is a text, not 5"),
