@@ -107,27 +107,29 @@ class Expressions(Calls):
         return True
 
     def _indirection(self, node: Tree, level: Level, ctes: Ctes) -> bool:
-        """`(x).f`, `(x).*`, `(x)[1]`, in any chain."""
-        kind, inner = unwrap(node.get("arg"))
-        steps = node.get("indirection", [])
-        names = strings(inner.get("fields", [])) if kind == "ColumnRef" else []
-        first_kind, first = unwrap(steps[0]) if steps else ("", {})
-        by_row = len(names) == 1 and first_kind == "String" and self._row_of(names[0], level) is not None
-        if by_row:
-            # `(t).f` where t is a FROM item and no column: the same as `t.f`.
-            self.qualified([*names, str(first.get("sval", ""))], level)
-        for index, step in enumerate(steps):
-            step_kind, step_node = unwrap(step)
-            if step_kind != "String":
+        """`(x).f`, `(x).*`, `(x)[1]`, in any chain.
+
+        `(t).f` where t is a FROM item reads the whole row, as it does for Postgres' own privileges.
+        """
+        self.expression(node.get("arg"), level, ctes)
+        row = self._row_of(node.get("arg"), level)
+        for step in node.get("indirection", []):
+            kind, inner = unwrap(step)
+            name = str(inner.get("sval", ""))
+            if kind != "String":
                 self.expression(step, level, ctes)
-            elif not (by_row and index == 0):
-                self.attribute(str(step_node.get("sval", "")), of_row=False)
-        if not by_row:
-            self.expression(node.get("arg"), level, ctes)
+            elif row is None or row.touch(name) is not Ownership.YES:
+                self.attribute(name, of_row=row is not None)
+            row = None
         return True
 
-    def _row_of(self, name: str, level: Level) -> Item | None:
-        """The FROM item whose whole row `name` surely means."""
+    def _row_of(self, wrapped: Tree | None, level: Level) -> Item | None:
+        """The FROM item whose whole row an expression surely is."""
+        kind, node = unwrap(wrapped)
+        names = strings(node.get("fields", [])) if kind == "ColumnRef" else []
+        if len(names) != 1:
+            return None
+        name = names[0]
         for outer in level.outwards():
             for item in outer.items:
                 if not item.hidden and item.owns(name) is not Ownership.NO:

@@ -7,7 +7,7 @@ unknown, which is the safe side: an unknown name may be any.
 from __future__ import annotations
 
 from dbfirewall.sql.calls import strings
-from dbfirewall.sql.nodes import Tree, unwrap
+from dbfirewall.sql.nodes import Tree, each, unwrap
 
 _NAMED_BY_SYNTAX = {
     "CaseExpr": None,
@@ -43,6 +43,10 @@ def _name_of(kind: str, node: Tree) -> str | None:
         return names[-1] if names else _name_of(*unwrap(node.get("arg")))
     if kind == "CollateClause":
         return _name_of(*unwrap(node.get("arg")))
+    if kind == "SubLink" and node.get("subLinkType") == "EXPR_SUBLINK":
+        query, select = unwrap(node.get("subselect"))
+        first = select.get("targetList", [])[:1] if query == "SelectStmt" else []
+        return next((output_name(target) for target in each("ResTarget", first)), None)
     if kind == "TypeCast":
         inner, arg = unwrap(node.get("arg"))
         return _name_of(inner, arg) if inner in ("ColumnRef", "FuncCall") else None
