@@ -47,6 +47,23 @@ def outline(tokens: list[Token]) -> list[Outline]:
     return statements
 
 
+def explained(statement: Outline) -> Outline | None:
+    """The statement that an EXPLAIN explains, past its options; None where that can't be told."""
+    tokens = list(statement.tokens)
+    first = 1
+    if len(tokens) > 2 and tokens[1][1] == "(" and tokens[2][1] != "(" and tokens[2][3] not in _QUERY_WORDS:
+        while first < len(tokens) and tokens[first][1] != ")":  # options hold no brackets
+            first += 1
+        first += 1
+    while first < len(tokens) and tokens[first][3] in _EXPLAIN_WORDS:
+        first += 1
+    return _statement(tokens[first:]) if first < len(tokens) else None
+
+
+_QUERY_WORDS = frozenset({"select", "with", "values", "table"})
+_EXPLAIN_WORDS = frozenset({"analyze", "analyse", "verbose"})
+
+
 def _boundaries(tokens: list[Token]) -> list[int]:
     """Where the semicolons are that end a statement: outside brackets and BEGIN ATOMIC … END bodies."""
     depth = 0

@@ -9,7 +9,7 @@ from dbfirewall.sql.agreement import contradiction
 from dbfirewall.sql.canonical import template
 from dbfirewall.sql.facts import Refusal
 from dbfirewall.sql.lexer import LexError, tokenize
-from dbfirewall.sql.outline import Outline, outline
+from dbfirewall.sql.outline import Outline, explained, outline
 from dbfirewall.sql.reading import Parsed, Reading
 from dbfirewall.sql.summary import summarise
 
@@ -54,7 +54,11 @@ def _read(sql: bytes) -> Reading:
 
 
 def _judge(each: Outline, statement: dict[str, Any]) -> str:
-    return contradiction(each, statement, summarise(statement), glot.summarise(each))
+    difference = contradiction(each, statement, summarise(statement), glot.summarise(each))
+    if difference or each.keyword != "explain":
+        return difference
+    inner = explained(each)
+    return _judge(inner, statement["ExplainStmt"]["query"]) if inner else "EXPLAIN of nothing"
 
 
 def _refused(code: str, reason: str) -> Reading:

@@ -13,7 +13,7 @@ from dbfirewall.sql.outline import Outline, outline
 from dbfirewall.sql.read import read
 from dbfirewall.sql.reading import Summary
 from dbfirewall.sql.summary import summarise
-from tests.sql.corpus import FILES, statements
+from tests.sql.recorded import FILES, statements
 from tests.sql.trees import tree_of
 
 _SQL = "WITH c AS (DELETE FROM u RETURNING *) SELECT f(a), g(b) FROM s.t JOIN c USING (a)"
@@ -63,6 +63,32 @@ def test_sqlglot_against_libpg_query(change: dict[str, object], said: str) -> No
     assert contradiction(each, tree_of(_SQL), ours, theirs) == ""
     other = replace(theirs, **change)  # type: ignore[arg-type]
     assert said in contradiction(each, tree_of(_SQL), ours, other)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "EXPLAIN SELECT f(1) FROM t",
+        "EXPLAIN ANALYZE VERBOSE INSERT INTO t (a) VALUES (1)",
+        "EXPLAIN (ANALYZE, FORMAT JSON) (SELECT f(1) FROM t)",
+        "EXPLAIN (SELECT 1)",
+        "EXPLAIN ((SELECT 1))",
+        "EXPLAIN (VALUES (1))",
+        "EXPLAIN (ANALYZE) CREATE TABLE t AS SELECT 1",
+        "EXPLAIN EXECUTE p (1)",
+    ],
+)
+def test_what_is_explained_is_agreed_on_too(sql: str) -> None:
+    """The statement inside EXPLAIN is found whatever the options, and read by all witnesses."""
+    assert read(sql.encode()).refusal is None
+
+
+def test_what_is_explained_can_contradict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disagreement about the inner statement refuses the EXPLAIN."""
+    monkeypatch.setattr(glot, "summarise", lambda each: glot.read_text("select 1 from other"))
+    refusal = read(b"EXPLAIN SELECT 1 FROM t").refusal
+    assert refusal is not None
+    assert refusal.code == "disagreement"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from dbfirewall.sql import caps, lexer
 from dbfirewall.sql.lexer import LexError, cut, fold, tokenize
 from tests.sql import oracle
-from tests.sql.corpus import FILES, statements
+from tests.sql.recorded import FILES, statements
 
 _PIECES = [
     *"""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from dbfirewall.sql.lexer import LITERALS, LexError, tokenize
 from dbfirewall.sql.read import read
 from dbfirewall.sql.template import MAX_BYTES, fast_template
-from tests.sql.corpus import FILES, statements
+from tests.sql.recorded import FILES, statements
 
 _PIECES = [
     *"""' '' " "" E' B' x' U&' U&" $$ $1 - / * + . .. 1 12 1.5 1. .5 1e5 0x1F 1_000 a A1 select é a1 1a t.a
