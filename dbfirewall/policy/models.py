@@ -219,7 +219,9 @@ class Role(Model):
     @model_validator(mode="after")
     def _pin_holds_something(self) -> Self:
         if self.pin == "strict" and not self.read_only:
-            raise rules_error("`pin: strict` proves that a role only reads: this one is read-write", key="pin")
+            raise rules_error(
+                "`pin: strict` proves that a role only reads: this one is read-write", key="pin"
+            )
         return self
 
     @property

@@ -96,6 +96,11 @@ class Analysis:
 def quote_identifier(name: str) -> str:
     """`name` as a SQL identifier, quoted only where that is needed."""
     plain = name[:1].isalpha() or name[:1] == "_"
-    if plain and name.isascii() and name.lower() == name and name.replace("_", "a").replace("$", "a").isalnum():
+    if (
+        plain
+        and name.isascii()
+        and name.lower() == name
+        and name.replace("_", "a").replace("$", "a").isalnum()
+    ):
         return name
     return '"' + name.replace('"', '""') + '"'
