@@ -237,8 +237,10 @@ class StageFirewall(Firewall):
     def read_in_worker(self, session: Session, sql: bytes, resume: Callable[[], None]) -> None:
         self.to_read.append((session, sql, resume))
 
-    def cancel_upstream(self, session: Session) -> None:
+    def cancel_upstream(self, session: Session, then: Callable[[], None] | None = None) -> None:
         self.cancelled += 1
+        if then is not None:
+            then()
 
 
 class Stage:
