@@ -31,7 +31,7 @@ from dbfirewall.sql.read import read
 from dbfirewall.sql.reading import Reading
 from dbfirewall.sql.template import fast_template
 
-INLINE_BYTES = 8 * 1024
+INLINE_BYTES = 4 * 1024
 """Texts up to this size are parsed on the event loop (a few ms at the very most); longer ones in a worker."""
 
 CACHE_BYTES = 32 * 1024 * 1024

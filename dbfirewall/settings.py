@@ -145,7 +145,7 @@ class AuditSettings(Model):
 class ParseSettings(Model):
     """Reading SQL: texts up to `inline_bytes` on the event loop, longer ones in a worker with a deadline."""
 
-    inline_bytes: Size = 8 << 10
+    inline_bytes: Size = 4 << 10
     deadline: Seconds = 2.0
 
 

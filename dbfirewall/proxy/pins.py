@@ -40,7 +40,7 @@ def tripwires(role: Role, asked: Mapping[str, str], reported: Mapping[str, str])
     what every decision rests on.
     """
     values = {name.lower(): value for name, value in reported.items()}
-    required = {"client_encoding": "UTF8", "standard_conforming_strings": "on"}
+    required = {"client_encoding": "UTF8", "server_encoding": "UTF8", "standard_conforming_strings": "on"}
     if role.read_only:
         required["default_transaction_read_only"] = "on"
     for name, wanted in required.items():
