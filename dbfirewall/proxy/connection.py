@@ -186,10 +186,7 @@ class Connection:
             session.server_lost(None)
             return
         upstream.peer.go_hot(server_side.receive)
-        rest = self._framer.take()
-        if rest:
-            agent_side.receive(rest)
-        peer.go_hot(agent_side.receive)
+        peer.go_hot(agent_side.receive, self._framer.take())
 
     def _turn_away(self, turned: Turned, *, recorded: bool = True) -> None:
         firewall = self._firewall

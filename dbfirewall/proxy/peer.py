@@ -4,12 +4,13 @@ Rules:
 - Cold (startup, authentication): bytes wait in a bounded buffer and a coroutine reads messages from it.
 - Hot (`go_hot`): every chunk goes straight to a receiver function; nothing is buffered here.
 - When our write buffer is full, the *other* end stops reading (`pair`), so neither side can fill our memory.
-- A lost peer is reported once, through `on_lost`.
+- A lost peer is reported once, through `on_lost`. One that does not take our last words is dropped after a while.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Callable
 from typing import cast
@@ -22,6 +23,12 @@ COLD_BUFFER_LIMIT = 128 * 1024
 
 WRITE_HIGH_WATER = 512 * 1024
 """Bytes queued towards one peer before the other one is paused."""
+
+LINGER_SECONDS = 5.0
+"""Security limit: how long a closed peer may take to read what is still queued for it."""
+
+KEEPALIVE = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4))
+"""A machine that vanished without a word is noticed after two minutes of silence."""
 
 
 class Peer(asyncio.Protocol):
@@ -39,6 +46,7 @@ class Peer(asyncio.Protocol):
         self._pair: Peer | None = None
         self._paused_by_pair = False
         self._paused_by_us = False
+        self._linger: asyncio.TimerHandle | None = None
         self.closing = False
 
     # -- asyncio callbacks ------------------------------------------------------------------------------------
@@ -47,29 +55,30 @@ class Peer(asyncio.Protocol):
         """Keep the transport; start whoever waits for it."""
         self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
+        _keep_alive(self.transport.get_extra_info("socket"))
         if self._on_connected is not None:
             self._on_connected(self)
 
     def data_received(self, data: bytes) -> None:
         """Decrypt if needed, then hand over (hot) or keep (cold)."""
-        if self.tls is not None:
+        tls = self.tls
+        if tls is not None:
             try:
-                data, reply = self.tls.receive(data)
+                data, reply = tls.receive(data)
             except ssl.SSLError as error:
                 self.abort(tls_refusal(error))
                 return
-            if reply:
+            if reply and not self.closing:
                 self.transport.write(reply)
-            if not data:
-                self._wake()
-                return
-        if self._receiver is not None:
+        if self._receiver is None:
+            self._cold += data
+            if len(self._cold) > COLD_BUFFER_LIMIT:
+                self.pause()
+            self._wake()
+        elif data:
             self._receiver(data)
-            return
-        self._cold += data
-        if len(self._cold) > COLD_BUFFER_LIMIT:
-            self.pause()
-        self._wake()
+        if tls is not None and tls.ended:
+            self.close()
 
     def eof_received(self) -> bool:
         """Half-closed peers are closed: the protocol has no use for them."""
@@ -78,6 +87,8 @@ class Peer(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the session, once."""
         self.lost = True
+        if self._linger is not None:
+            self._linger.cancel()
         self._wake()
         if self._pair is not None:
             self._pair.resume_from_pair()
@@ -131,11 +142,15 @@ class Peer(asyncio.Protocol):
     # -- sending ----------------------------------------------------------------------------------------------
 
     def send(self, data: bytes) -> None:
-        """Queue `data` for this peer; nothing happens once it is lost."""
+        """Queue `data` for this peer; nothing happens once it is lost. Where TLS fails, the peer is dropped."""
         if self.lost or self.closing:
             return
         if self.tls is not None:
-            data = self.tls.send(data)
+            try:
+                data = self.tls.send(data)
+            except ssl.SSLError as error:
+                self.abort(error)
+                return
         self.transport.write(data)
 
     def queued(self) -> int:
@@ -144,14 +159,16 @@ class Peer(asyncio.Protocol):
 
     def close(self, last: bytes = b"") -> None:
         """Send `last`, flush and close; the peer's further bytes are ignored."""
-        if self.lost or self.closing:
-            return
         if last:
             self.send(last)
+        if self.lost or self.closing:
+            return
         if self.tls is not None:
             self.transport.write(self.tls.close_notify())
         self.closing = True
         self._receiver = _ignore
+        if self.transport.get_write_buffer_size():
+            self._linger = asyncio.get_running_loop().call_later(LINGER_SECONDS, self.transport.abort)
         self.transport.close()
 
     def abort(self, _why: Exception | None = None) -> None:
@@ -200,11 +217,6 @@ class Peer(asyncio.Protocol):
             await self._more()
         return self._cold[0]
 
-    @property
-    def has_unread(self) -> bool:
-        """Whether bytes have arrived that nobody has read yet."""
-        return bool(self._cold)
-
     async def start_tls(
         self,
         context: ssl.SSLContext,
@@ -232,15 +244,23 @@ class Peer(asyncio.Protocol):
         while not self.tls.established:
             await self._more()
 
-    def go_hot(self, receiver: Callable[[bytes], None]) -> None:
-        """End of the cold phase: chunks go to `receiver`, what has arrived already first."""
+    def go_hot(self, receiver: Callable[[bytes], None], first: bytes = b"") -> None:
+        """End of the cold phase: chunks go to `receiver`; before them `first`, and what has arrived already."""
         self._receiver = receiver
-        early = bytes(self._cold)
+        early = first + bytes(self._cold)
         self._cold.clear()
         if self._paused_by_us:
             self.resume()
         if early:
             receiver(early)
+
+
+def _keep_alive(sock: socket.socket | None) -> None:
+    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in KEEPALIVE:
+        sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _ignore(_data: bytes) -> None:

@@ -18,7 +18,10 @@ _READ_SIZE = 256 * 1024
 
 
 class TlsPump:
-    """One side of one TLS connection: ciphertext in, plaintext out, and back. Raises ssl.SSLError on failure."""
+    """One side of one TLS connection: ciphertext in, plaintext out, and back. Raises ssl.SSLError on failure.
+
+    `ended`: the other side has said that it will send nothing more.
+    """
 
     def __init__(
         self, context: ssl.SSLContext, *, server_side: bool, server_hostname: str | None = None
@@ -29,6 +32,7 @@ class TlsPump:
             self._incoming, self._outgoing, server_side=server_side, server_hostname=server_hostname
         )
         self.established = False
+        self.ended = False
 
     def handshake(self) -> bytes:
         """Go on with the handshake as far as possible; the bytes to send."""
@@ -50,9 +54,10 @@ class TlsPump:
         while True:
             try:
                 part = self.object.read(_READ_SIZE)
-            except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):
+            except ssl.SSLWantReadError:
                 break
             if not part:
+                self.ended = True
                 break
             parts.append(part)
         return b"".join(parts), out + self._outgoing.read()

@@ -101,7 +101,7 @@ class FakeTransport(asyncio.Transport):
     def __init__(self, name: str) -> None:
         super().__init__({"peername": (name, 4711)})
         self.sent = bytearray()
-        self.reading = True
+        self._reading = True
         self.closed = False
         self.aborted = False
         self.queued = 0
@@ -119,11 +119,14 @@ class FakeTransport(asyncio.Transport):
     def is_closing(self) -> bool:
         return self.closed
 
+    def is_reading(self) -> bool:
+        return self._reading
+
     def pause_reading(self) -> None:
-        self.reading = False
+        self._reading = False
 
     def resume_reading(self) -> None:
-        self.reading = True
+        self._reading = True
 
     def get_write_buffer_size(self) -> int:
         return self.queued
@@ -230,7 +233,7 @@ class StageFirewall(Firewall):
     def __init__(self, settings: Settings, rules: Path) -> None:
         super().__init__(settings, rules)
         self.to_read: list[tuple[Session, bytes, Callable[[], None]]] = []
-        self.cancelled = 0
+        self.cancelled: list[Callable[[], None] | None] = []
         self.stage_catalogs = StageCatalogs(self)
         self.catalogs = self.stage_catalogs
 
@@ -238,9 +241,7 @@ class StageFirewall(Firewall):
         self.to_read.append((session, sql, resume))
 
     def cancel_upstream(self, session: Session, then: Callable[[], None] | None = None) -> None:
-        self.cancelled += 1
-        if then is not None:
-            then()
+        self.cancelled.append(then)
 
 
 class Stage:
@@ -286,7 +287,7 @@ class Stage:
         connection = Connection(firewall, self.agent_peer, None, tls_required=False)
         connection._agent = "bot"
         reported = {
-            "client_encoding": "UTF8", "standard_conforming_strings": "on",
+            "client_encoding": "UTF8", "server_encoding": "UTF8", "standard_conforming_strings": "on",
             "default_transaction_read_only": "on", "search_path": "public", **parameters,
         }  # fmt: skip
         upstream = Upstream(self.server_peer, reported, 42, b"key!")
@@ -329,7 +330,7 @@ class Stage:
             for peer, waiting in self._backlog.items():
                 transport = peer.transport
                 assert isinstance(transport, FakeTransport)
-                while waiting and transport.reading and not transport.closed:
+                while waiting and transport.is_reading() and not transport.closed:
                     peer.data_received(waiting.pop(0))
                     moved = True
                 if transport.closed and not peer.lost:
