@@ -58,6 +58,11 @@ _TAILS: Final = (
     (_EXECUTE_SYNC, False),
 )
 """What most drivers send after a Bind of the unnamed portal, to the byte: (bytes, whether with a Describe)."""
+MAX_NAME: Final = 63
+"""Security limit: bytes of a statement's or portal's name. Postgres looks longer ones up by their beginning
+(NAMEDATALEN - 1 bytes), so that two names of ours could be one of its own.
+"""
+
 _NO_PARAMETERS: Final = 6
 """Length of Bind's parameter section when it has no parameters: three zero counts."""
 
@@ -270,6 +275,8 @@ class AgentSide:
             return self._hold(sql)
         if verdict.outcome == "deny":
             return self._poison(Owed.PARSE, session.refused(sql, verdict))
+        if len(name) > MAX_NAME:
+            return self._poison(Owed.PARSE, session.refused_by(sql, _NAME_TOO_LONG, "protocol"))
         if session.names.full(name, sql):
             too_many = _too_many("prepared statements")
             return self._poison(Owed.PARSE, session.refused_by(sql, too_many, "limits"))
@@ -305,6 +312,10 @@ class AgentSide:
                 return self._poison(Owed.PARSE, session.refused(prepared.sql, verdict, params))
         if (over := session.charge()) is not None:
             return self._poison(Owed.PARSE, session.refused_by(prepared.sql, over, "limits", params))
+        if len(portal) > MAX_NAME:
+            return self._poison(
+                Owed.PARSE, session.refused_by(prepared.sql, _NAME_TOO_LONG, "protocol", params)
+            )
         if len(session.portals) >= MAX_PORTALS:
             too_many = _too_many("portals")
             return self._poison(Owed.PARSE, session.refused_by(prepared.sql, too_many, "limits", params))
@@ -338,7 +349,7 @@ class AgentSide:
         call = session.portals.get(portal)
         if call is None:
             return self._poison(Owed.PARSE, session.refused_by(b"", _no_such_portal(portal), "protocol"))
-        if call.judge is not session.judge:
+        if call.judge is not session.judge or not call.verdict.reusable:
             verdict = session.judge_again(call.sql, call.verdict, call.judge)
             if verdict is None:
                 return self._hold(call.sql)
@@ -426,8 +437,12 @@ class AgentSide:
         return None
 
     def _poison(self, kind: Owed, refused: Refused) -> bytes:
+        """Put a refusal in a message's place. In the extended protocol the server then skips up to the next Sync."""
         self.session.pending.append(poisoned(kind, refused))
-        return poison_query(refused) if kind is Owed.QUERY else poison_parse(refused)
+        if kind is Owed.QUERY:
+            return poison_query(refused)
+        self.session.skipping = True
+        return poison_parse(refused)
 
     def _hold(self, sql: bytes) -> object:
         self._waiting = True
@@ -445,6 +460,14 @@ _FUNCTION_CALL: Final = refusal(
         "Call the function in a SELECT instead.",
         "after-rewrite",
     )
+)
+
+
+_NAME_TOO_LONG: Final = ErrorFields(
+    "42622",
+    "The name is too long.",
+    "",
+    f"Names of prepared statements and portals have at most {MAX_NAME} bytes.",
 )
 
 

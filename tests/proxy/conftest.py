@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.proxy.stage import Delivery, Stage, bytewise, whole
+pytest.register_assert_rewrite("tests.proxy.notation", "tests.proxy.stage")
+
+from tests.proxy.stage import Delivery, Stage, bytewise, whole  # noqa: E402  rewritten, so imported after that
 
 SetStage = Callable[..., Stage]
 
