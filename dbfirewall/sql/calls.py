@@ -104,6 +104,8 @@ class Calls(Effects):
             if f.kind != "p" and f.min_args <= 1 <= f.max_args and (f.takes_row or not of_row)
         ]
         self._run_each(possible, (), f"attribute notation .{name}")
+        # A type's name casts in this notation as well.
+        self.cast(name)
         return bool(possible) and name not in HIDE_THE_ROW
 
 

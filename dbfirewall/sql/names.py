@@ -33,6 +33,7 @@ class Names:
         self.catalog = scope.catalog
         self.path = scope.search_path
         self._scope = scope
+        self._new_schema: str | None = None
         # Where functions, operators and relations are looked for; None where that is not known.
         self.visible: tuple[str, ...] | None = None
         if self.path is not None:
@@ -42,7 +43,9 @@ class Names:
     def inside(self, schema: str) -> Names:
         """The names as the elements of CREATE SCHEMA see them."""
         path = None if self.path is None else (schema, *self.path)
-        return Names(replace(self._scope, search_path=path))
+        names = Names(replace(self._scope, search_path=path))
+        names._new_schema = schema  # noqa: SLF001  its own class
+        return names
 
     def relation(self, schema: str | None, name: str) -> Found:
         """The relation that a statement means by `schema.name` or by `name`."""
@@ -65,6 +68,7 @@ class Names:
 
     def created(self, schema: str | None, name: str | None) -> tuple[ObjectName, ...]:
         """Where CREATE puts an object of this name: in the first schema of the path that exists."""
+        schema = schema or self._new_schema
         if schema is not None:
             return ((schema, name),)
         path = self._own_path()

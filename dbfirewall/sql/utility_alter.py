@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dbfirewall.sql.calls import strings
 from dbfirewall.sql.changes import Changes
 from dbfirewall.sql.definitions import define, own_row
@@ -57,6 +59,7 @@ def _alter_table(x: Changes, node: Tree) -> Shape:
         else:
             plain = True
         define(x, "AlterTableCmd", command, level)
+        _cascade(x, command)
         if subtype == "AT_AlterColumnType":
             # The stored values are cast to the new type at once.
             column = only("ColumnDef", command.get("def"))
@@ -71,7 +74,8 @@ def _rename(x: Changes, node: Tree) -> Shape:
     object_type = str(node.get("renameType"))
     target = _target(x, node, object_type)
     new = str(node.get("newname", ""))
-    shape = _apply(x, "alter", target, f"rename to {new}")
+    about = " ".join(filter(None, ("rename", target.detail, "to", new)))
+    shape = _apply(x, "alter", replace(target, detail=about))
     if object_type not in _RELATION_PARTS and object_type != "OBJECT_DOMCONSTRAINT":
         objects = tuple(dict.fromkeys((*name[:-1], new) for name in target.objects))
         x.add("alter", objects, target.kind, detail="new name")
@@ -82,7 +86,7 @@ def _set_schema(x: Changes, node: Tree) -> Shape:
     target = _target(x, node, str(node.get("objectType")))
     schema = str(node.get("newschema", ""))
     shape = _apply(x, "alter", target, f"set schema {schema}")
-    moved = tuple(dict.fromkeys((schema, name[-1]) for name in target.objects))
+    moved = tuple(dict.fromkeys((schema, name[-1]) for name in target.objects if len(name) > 1))
     x.add("alter", moved, target.kind, detail="new name")
     return shape
 
@@ -107,6 +111,7 @@ def _extension_contents(x: Changes, node: Tree) -> Shape:
 
 def _alter_domain(x: Changes, node: Tree) -> Shape:
     define(x, *unwrap(node.get("def")), own_row("value"))
+    _cascade(x, node)
     return _apply(x, "alter", Named("domain", x.names.qualified(strings(node.get("typeName", [])))))
 
 
@@ -192,7 +197,14 @@ def _drop(x: Changes, node: Tree) -> Shape:
             x.unknown(f"drop of {object_type}")
         else:
             x.add("drop", target.objects, target.kind, detail=target.detail)
+    _cascade(x, node)
     return Shape(f"drop {KINDS.get(object_type, '')}".strip())
+
+
+def _cascade(x: Changes, node: Tree) -> None:
+    """CASCADE drops whatever depends on the object, in any schema."""
+    if node.get("behavior") == "DROP_CASCADE":
+        x.add("drop", ((None, None),), detail="cascade")
 
 
 def _drop_roles(x: Changes, node: Tree) -> Shape:
@@ -202,6 +214,7 @@ def _drop_roles(x: Changes, node: Tree) -> Shape:
 
 def _drop_owned(x: Changes, node: Tree) -> Shape:
     x.add("drop", [(role_name(role),) for role in each("RoleSpec", node.get("roles"))], "owned")
+    _cascade(x, node)
     return Shape("drop owned")
 
 

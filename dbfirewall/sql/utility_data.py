@@ -50,6 +50,9 @@ def _truncate(x: Changes, node: Tree) -> Shape:
     for relation in each("RangeVar", node.get("relations")):
         target = relation_named(x, relation, "table")
         x.add("truncate", target.objects, target.kind)
+    if node.get("behavior") == "DROP_CASCADE":
+        # Every table with a foreign key to these, wherever it is.
+        x.add("truncate", ((None, None),), "table", detail="cascade")
     return Shape("truncate table")
 
 
