@@ -44,7 +44,7 @@ class Names:
         """The names as the elements of CREATE SCHEMA see them."""
         path = None if self.path is None else (schema, *self.path)
         names = Names(replace(self._scope, search_path=path))
-        names._new_schema = schema  # noqa: SLF001  its own class
+        names._new_schema = schema
         return names
 
     def relation(self, schema: str | None, name: str) -> Found:
