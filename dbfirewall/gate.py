@@ -54,7 +54,7 @@ class Verdict:
     """A decision about one text, with all that enforcement and audit need of it, computed once.
 
     `audit`: the members of the audit record that depend on the decision alone (`decision_members`).
-    `cell`: its counter. `copy_in`: the client is going to send CopyData.
+    `cell`: its counter. `copy_in`: how many times the client is going to send CopyData.
     `loosens`: parameters whose tripwires stand down.
     `search_path`: what it is afterwards, None where that is not known.
     `prepares`: names that SQL-level PREPARE defines. `reusable`: whether it holds for other sessions too.
@@ -66,7 +66,7 @@ class Verdict:
     audit: str
     cell: Cell
     statements: tuple[Statement, ...] = ()
-    copy_in: bool = False
+    copy_in: int = 0
     changes_catalog: bool = False
     search_path: tuple[str, ...] | Unchanged | None = UNCHANGED
     loosens: frozenset[str] = frozenset()
@@ -184,7 +184,7 @@ class Judge:
             audit=decision_members(effects, decision.outcome, decision.rule, decision.sqlstate),
             cell=self._metrics.decisions.cell(self.role.name, action, decision.outcome),
             statements=analysis.statements,
-            copy_in=any(statement.copy_from_stdin for statement in analysis.statements),
+            copy_in=sum(statement.copy_from_stdin for statement in analysis.statements),
             changes_catalog=any(statement.changes_catalog for statement in analysis.statements),
             search_path=None if any(map(_changes_path, effects)) else UNCHANGED,
             loosens=frozenset(name for effect in effects for name in _loosened(effect)),

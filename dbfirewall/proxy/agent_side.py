@@ -51,7 +51,6 @@ Outcome = bytes | object | None
 Handler = Callable[[bytes, int, int], Outcome]
 
 _LENGTH: Final = struct.Struct(">I").unpack_from
-_COPY_KINDS: Final = frozenset((m.COPY_DATA, m.COPY_DONE, m.COPY_FAIL))
 _EXECUTE_SYNC: Final = encode_execute(Execute(b"")) + m.SYNC_MESSAGE
 _TAILS: Final = (
     (encode_describe(Target(m.TARGET_PORTAL, b"")) + _EXECUTE_SYNC, True),
@@ -79,8 +78,10 @@ class AgentSide:
         self._stream_left = 0
         self._discard_left = 0
         self._relay_skipped = False
+        self._holds = 0
         self._waiting = False
-        self._waiting_for_copy = False
+        self._release: Callable[[], None] = _nothing
+        self._added = b""
         self._handlers: dict[int, Handler] = {
             m.QUERY: self._query,
             m.PARSE: self._parse,
@@ -108,17 +109,27 @@ class AgentSide:
         except Exception as error:  # noqa: BLE001  the last line of defence: it ends the session
             session.failed(error)
 
-    def resume(self) -> None:
-        """The decision that `HOLD` waited for is ready."""
+    def hold(self) -> Callable[[], None]:
+        """Stop reading the agent until what is returned is called, once or more often. Holds add up."""
+        self._holds += 1
+        self._waiting = True
+        self.session.agent_peer.pause()
+        held = True
+
+        def release() -> None:
+            nonlocal held
+            if held:
+                held = False
+                self._holds -= 1
+                if not self._holds:
+                    self._go_on()
+
+        return release
+
+    def _go_on(self) -> None:
         self._waiting = False
         self.session.agent_peer.resume()
         self.receive(b"")
-
-    def hold(self) -> Callable[[], None]:
-        """Stop reading the agent until what is returned is called."""
-        self._waiting = True
-        self.session.agent_peer.pause()
-        return self.resume
 
     def _collect(self, data: bytes) -> bytes:
         """All that was kept, with `data`, once it can be gone on with; until then nothing."""
@@ -128,7 +139,7 @@ class AgentSide:
             return b""
         data = b"".join(self._parts) if len(self._parts) > 1 else self._parts[0]
         self._parts.clear()
-        self._size = 0
+        self._size = self._needed = 0
         return data
 
     def _walk(self, buf: bytes) -> None:  # noqa: C901  one loop, kept whole: it runs for every chunk
@@ -150,8 +161,6 @@ class AgentSide:
             handler = handlers.get(kind)
             if handler is None or length < 4:
                 raise ProtocolError(f"invalid frontend message type {kind}")
-            if session.copy is CopyState.FAILED and kind not in _COPY_KINDS:
-                session.copy = CopyState.NONE
             if session.copy is not CopyState.NONE:
                 result = self._in_copy(kind, buf, pos + 5, min(end, size))
             elif end > size:
@@ -170,6 +179,9 @@ class AgentSide:
                 pos = run = end
         if pos > run:
             out.append(buf[run:pos] if run or pos < size else buf)
+        if self._added:
+            out.append(self._added)
+            self._added = b""
         self._keep(buf, pos, size)
         self._forward(out, started)
 
@@ -262,7 +274,7 @@ class AgentSide:
         session = self.session
         session.pending.append(Pending(Owed.QUERY, session.begin_call(sql, verdict)))
         if verdict.copy_in:
-            session.copy = CopyState.PENDING
+            session.copy, session.copies = CopyState.PENDING, verdict.copy_in
         return None
 
     def _parse(self, buf: bytes, start: int, end: int) -> Outcome:
@@ -358,7 +370,7 @@ class AgentSide:
             call.judge = session.judge
         session.pending.append(Pending(Owed.EXECUTE, call))
         if call.verdict.copy_in:
-            session.copy = CopyState.PENDING
+            session.copy, session.copies = CopyState.PENDING, 1
         return None
 
     def _function_call(self, buf: bytes, start: int, end: int) -> Outcome:
@@ -398,34 +410,30 @@ class AgentSide:
         return None
 
     def _copy(self, buf: bytes, start: int, end: int) -> Outcome:
-        raise ProtocolError("CopyData, CopyDone or CopyFail outside of a COPY FROM STDIN")
+        """Outside of a COPY it was on its way when the server ended that one: dropped, as the server would."""
+        return b""
 
     def _in_copy(self, kind: int, buf: bytes, start: int, end: int) -> Outcome:
-        """While a COPY FROM STDIN is under way. A Sync that is sent before CopyDone is swallowed by the server;
-        until the server has said CopyInResponse we can't know which ones, so all but Sync and Flush waits.
+        """While a COPY FROM STDIN is under way: nothing is sent before the server has said CopyInResponse (or an
+        error), and after that only data. A Sync or Flush would be ignored by the server, so it stays here; sent
+        on, nobody could say whether the server read it before or after an error.
         """
         session = self.session
-        if session.copy is CopyState.FAILED:
-            return b""
         if kind == m.TERMINATE:
             return self._terminate(buf, start, end)
         if session.copy is CopyState.PENDING:
-            if kind in (m.SYNC, m.FLUSH):
-                return self._handlers[kind](buf, start, end)
-            self._waiting_for_copy = self._waiting = True
-            session.agent_peer.pause()
-            return HOLD
+            return self._wait()
+        if kind in (m.SYNC, m.FLUSH):
+            return b""
         if kind in (m.COPY_DONE, m.COPY_FAIL):
-            session.copy = CopyState.NONE
-        elif kind not in (m.COPY_DATA, m.SYNC, m.FLUSH):
+            session.copy = CopyState.PENDING if session.copies else CopyState.NONE
+        elif kind != m.COPY_DATA:
             raise ProtocolError(f"unexpected message type {kind} during COPY from stdin")
         return None
 
     def copy_settled(self) -> None:
         """The server has answered a COPY FROM STDIN: with CopyInResponse, or with an error."""
-        if self._waiting_for_copy:
-            self._waiting_for_copy = False
-            self.resume()
+        self._release()
 
     def _terminate(self, buf: bytes, start: int, end: int) -> Outcome:
         """An orderly end: what was sent before still runs, as it would without us."""
@@ -445,10 +453,19 @@ class AgentSide:
         return poison_parse(refused)
 
     def _hold(self, sql: bytes) -> object:
-        self._waiting = True
-        self.session.agent_peer.pause()
-        self.session.firewall.read_in_worker(self.session, sql, self.resume)
+        """Keep the message at hand, and what follows, until a worker has read `sql`."""
+        self.session.firewall.read_in_worker(self.session, sql, self.hold())
         return HOLD
+
+    def _wait(self, added: bytes = b"") -> object:
+        """Keep the message at hand, and what follows, until the server has answered; `added` goes to it before."""
+        self._added = added
+        self._release = self.hold()
+        return HOLD
+
+
+def _nothing() -> None:
+    """Nothing is held."""
 
 
 _FUNCTION_CALL: Final = refusal(

@@ -33,13 +33,12 @@ class Owed(IntEnum):
 class CopyState(IntEnum):
     """COPY FROM STDIN, seen from the agent: none → pending (sent, not answered) → active → none.
 
-    `FAILED`: the server ended it; CopyData still in flight is dropped by the server, as the protocol says.
+    A Query that holds several goes back to pending after each CopyDone but the last.
     """
 
     NONE = 0
     PENDING = 1
     ACTIVE = 2
-    FAILED = 3
 
 
 class Added(IntEnum):

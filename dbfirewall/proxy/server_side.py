@@ -13,7 +13,6 @@ from typing import Final
 
 from dbfirewall.errors import ProtocolError, SqlState
 from dbfirewall.proxy.pending import BIND, SYNC, Call, CopyState, Owed, Pending
-from dbfirewall.proxy.refusals import fatal
 from dbfirewall.proxy.session import Session
 from dbfirewall.wire import messages as m
 from dbfirewall.wire.backend import (
@@ -46,6 +45,7 @@ class ServerSide:
         self.session = session
         self._held = b""
         self._stream_left = 0
+        self._swallow = False
         self._max_rows = session.role.limits.max_rows
         self._skip_rows = self._max_rows is None
         self._handlers: dict[int, Handler] = {
@@ -81,7 +81,8 @@ class ServerSide:
         session = self.session
         buf = self._held + data if self._held else data
         size = len(buf)
-        run, pos = 0, min(self._stream_left, size)
+        pos = min(self._stream_left, size)
+        run = pos if self._swallow else 0
         self._stream_left -= pos
         out: list[bytes] = []
         handlers, before, pending = self._handlers, session.sent, session.pending
@@ -108,12 +109,19 @@ class ServerSide:
                         raise ProtocolError("the server sent a message that is too long", SqlState.PROTOCOL)
                     break
                 self._stream_left = end - size
+                self._swallow = False
                 end = size
             session.sent = before + end
-            result = handler(buf, pos + 5, end)
+            try:
+                result = handler(buf, pos + 5, end)
+            except Exception:
+                # What came before it is the agent's all the same, however the network cut it.
+                session.agent_peer.send(b"".join((*out, buf[run:pos])))
+                raise
             if result is not None:
                 out += (buf[run:pos], result)
                 run = end
+                self._swallow = True
             pos = end
             if session.ended:
                 return
@@ -183,43 +191,40 @@ class ServerSide:
                     session.end_call(call, call.total, SqlState.LIMIT if call.cut else None)
             elif entry.kind is not Owed.SYNC:
                 raise out_of_step()
-        elif session.swallowed_syncs:
-            session.swallowed_syncs -= 1
         else:
             raise out_of_step()
         session.status = status
         if status == m.STATUS_IDLE and session.portals:
             session.portals.clear()
-        if session.copy is CopyState.PENDING and not session.pending:
-            session.copy = CopyState.NONE
-            session.copy_settled()
+        if session.copy is not CopyState.NONE and not session.pending:
+            raise out_of_step()
 
     def _error(self, buf: bytes, start: int, end: int) -> bytes | None:
         session = self.session
         pending = session.pending
-        replacement: bytes | None = None
-        if not pending or pending[0].kind is Owed.SYNC:
-            session.firewall.metrics.upstream_errors.inc(_sqlstate_class(buf, start, end))
-            return None
-        head = pending[0]
+        head, last = (pending[0], pending[-1]) if pending else (SYNC, SYNC)
+        state, replacement = "", None
         if head.poison and buf.find(head.poison, start, end) >= 0:
             replacement = head.error
         else:
             state = decode_error_response(buf, start, end).get("C", "")
             session.firewall.metrics.upstream_errors.inc(state[:2])
-            if head.call is not None:
-                if head.call.cut:
-                    state, replacement = SqlState.LIMIT, session.row_limit_error(head.call)
-                head.call.ended = True
-                session.end_call(head.call, head.call.total or None, state)
-        if session.copy is not CopyState.NONE:
-            session.copy = CopyState.FAILED
-            session.copy_settled()
+        if head.kind is Owed.SYNC:
+            return None
+        call = head.call
+        if call is not None:
+            if call.cut:
+                state, replacement = SqlState.LIMIT, session.row_limit_error(call)
+            call.ended = True
+            session.end_call(call, call.total or None, state)
         if head.kind is not Owed.QUERY:
-            self._skip_to_sync()
+            self._skip_to_sync(state)
+        if session.copy is not CopyState.NONE and (head is last or not pending):
+            session.copy, session.copies = CopyState.NONE, 0
+            session.copy_settled()
         return replacement
 
-    def _skip_to_sync(self) -> None:
+    def _skip_to_sync(self, error: str) -> None:
         """The server skips what follows an error up to the next Sync, and so forgets it ever saw it."""
         session = self.session
         while session.pending:
@@ -228,6 +233,9 @@ class ServerSide:
             entry = session.pending.popleft()
             if entry.prepared is not None:
                 session.names.withdraw(entry.name, entry.prepared)
+            if entry.call is not None and not entry.call.ended:
+                entry.call.ended = True
+                session.end_call(entry.call, None, error)
         session.skipping = True
 
     def _parse_complete(self, buf: bytes, start: int, end: int) -> None:
@@ -252,17 +260,12 @@ class ServerSide:
         return self.session.pending.popleft()
 
     def _copy_in(self, buf: bytes, start: int, end: int) -> None:
-        """CopyInResponse: Syncs that were sent after the COPY are swallowed by it."""
+        """CopyInResponse: only to a COPY FROM STDIN, after which nothing else was sent."""
         session = self.session
-        if not self._running().verdict.copy_in:
+        if session.copy is not CopyState.PENDING or self._running() is not session.pending[-1].call:
             raise out_of_step()
-        head = session.pending.popleft()
-        while session.pending:
-            if session.pending.popleft().kind is not Owed.SYNC:
-                raise out_of_step()
-            session.swallowed_syncs += 1
-        session.pending.append(head)
         session.copy = CopyState.ACTIVE
+        session.copies -= 1
         session.copy_settled()
 
     # -- tripwires --------------------------------------------------------------------------------------------
@@ -280,7 +283,7 @@ class ServerSide:
         session.firewall.metrics.tripwires.inc(name)
         session.audit.event("tripwire", sql=f"{name}={value}", sqlstate=SqlState.SESSION_ENDED)
         text = f"The session was ended: {name} changed to a value that this role may not have."
-        session.end(fatal(SqlState.SESSION_ENDED, text), f"tripwire {name}")
+        raise ProtocolError(text, SqlState.SESSION_ENDED)
 
 
 _NEVER_LOOSENED: Final = frozenset({"client_encoding", "standard_conforming_strings"})
@@ -290,7 +293,3 @@ _NEVER_LOOSENED: Final = frozenset({"client_encoding", "standard_conforming_stri
 def out_of_step() -> ProtocolError:
     """The one answer to a server message that fits nothing that was sent."""
     return ProtocolError("the session lost step with the server and was ended", SqlState.SESSION_ENDED)
-
-
-def _sqlstate_class(buf: bytes, start: int, end: int) -> str:
-    return decode_error_response(buf, start, end).get("C", "")[:2]

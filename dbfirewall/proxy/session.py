@@ -74,7 +74,7 @@ class Session:
         self.portals: dict[bytes, Call] = {}
         self.status = m.STATUS_IDLE
         self.copy = CopyState.NONE
-        self.swallowed_syncs = 0
+        self.copies = 0
         self.skipping = False
         self.sent = 0
         self.search_path: tuple[str, ...] | Unchanged | None = UNCHANGED

@@ -28,7 +28,7 @@ from dbfirewall.errors import ProtocolError, SqlState
 from dbfirewall.gate import HOUSEKEEPING, Verdict
 from dbfirewall.policy.decision import Decision
 from dbfirewall.policy.refusal import refusal
-from dbfirewall.proxy.agent_side import HOLD, AgentSide, Outcome
+from dbfirewall.proxy.agent_side import AgentSide, Outcome
 from dbfirewall.proxy.pending import Added, Owed, Pending, added_entry
 from dbfirewall.proxy.server_side import Handler, ServerSide, out_of_step
 from dbfirewall.proxy.session import Session
@@ -84,8 +84,7 @@ class StrictAgentSide(AgentSide):
 
     def settled(self) -> None:
         """What was waited for has been answered: go on with what the agent has sent."""
-        if self._waiting and not self._waiting_for_copy:
-            self.resume()
+        self._release()
 
     def _one_at_a_time(self, kind: int, work: Callable[[bytes, int, int], Outcome]) -> Handler:
         def step(buf: bytes, start: int, end: int) -> Outcome:
@@ -114,17 +113,11 @@ class StrictAgentSide(AgentSide):
             entry.kind in (Owed.EXECUTE, Owed.QUERY) and not entry.poison for entry in self.session.pending
         )
 
-    def _wait(self) -> object:
-        self._waiting = True
-        self.session.agent_peer.pause()
-        return HOLD
-
     def _open(self, modes: bytes) -> object:
         """Open our transaction, and hold the agent's message until the server has confirmed it."""
         self.transaction = Transaction.OPENING
         self.session.pending.append(added_entry(Owed.QUERY, Added.OPEN))
-        self.session.server_peer.send(encode_query(b"BEGIN READ ONLY%s; SELECT 1" % modes))
-        return self._wait()
+        return self._wait(encode_query(b"BEGIN READ ONLY%s; SELECT 1" % modes))
 
     # -- simple protocol --------------------------------------------------------------------------------------
 
@@ -230,8 +223,12 @@ class StrictServerSide(ServerSide):
         def step(buf: bytes, start: int, end: int) -> bytes | None:
             pending = self.session.pending
             entry = pending[0] if pending else None
-            if kind in (m.PARAMETER_STATUS, m.ERROR_RESPONSE):
+            if kind == m.PARAMETER_STATUS:
                 return work(buf, start, end)
+            if kind == m.ERROR_RESPONSE:
+                error = work(buf, start, end)
+                self._agent_side.settled()
+                return error
             if kind == m.NOTICE_RESPONSE:
                 return b"" if entry is not None and self._is_added_begin(entry) else work(buf, start, end)
             if entry is not None and entry.added is not Added.NO:

@@ -18,8 +18,9 @@ import pytest
 from dbfirewall.audit.files import CURRENT
 from dbfirewall.catalog.builtin import offline_catalog
 from dbfirewall.catalog.types import Catalog
-from dbfirewall.gate import Judge, SessionFacts, Verdict
+from dbfirewall.gate import HOUSEKEEPING, Judge, SessionFacts, Verdict
 from dbfirewall.policy.decision import Context, decide
+from dbfirewall.policy.housekeeping import housekeeping
 from dbfirewall.proxy import firewall as firewall_module
 from dbfirewall.proxy.admission import Request
 from dbfirewall.proxy.catalogs import CatalogService
@@ -150,6 +151,8 @@ class ToyJudge(Judge):
 
     def judge_reading(self, sql: bytes, reading: Reading, session: SessionFacts) -> Verdict:
         context = Context(protocol_prepared=session.protocol_prepared, executable=session.executable)
+        if housekeeping(sql, self.role, context):
+            return self._verdict(Analysis(), HOUSEKEEPING)
         analysis = toy_facts(sql.decode())
         return self._verdict(analysis, decide(analysis, self.role, context))
 
