@@ -101,7 +101,8 @@ class Calls(Effects):
         possible = [
             f
             for f in self.names.functions(None, name)
-            if f.kind != "p" and f.min_args <= 1 <= f.max_args and (f.takes_row or not of_row)
+            # Window functions need OVER, which this notation has no place for.
+            if f.kind not in "pw" and f.min_args <= 1 <= f.max_args and (f.takes_row or not of_row)
         ]
         self._run_each(possible, (), f"attribute notation .{name}")
         # A type's name casts in this notation as well.

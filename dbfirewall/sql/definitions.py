@@ -10,7 +10,7 @@ from dbfirewall.sql.expressions import NO_CTES
 from dbfirewall.sql.functions import harmless
 from dbfirewall.sql.nodes import Tree, children, each, unwrap
 from dbfirewall.sql.objects import relation_named
-from dbfirewall.sql.scopes import Columns, Item, Level
+from dbfirewall.sql.scopes import Columns, Item, Level, Table
 
 # What holds expressions without being one.
 _CONTAINERS = frozenset(
@@ -19,6 +19,15 @@ _CONTAINERS = frozenset(
 )
 # Their names of types, roles and other objects run nothing.
 _NAMES_ONLY = frozenset({"TypeName", "RoleSpec", "CollateClause", "ReplicaIdentityStmt", "ATAlterConstraint"})
+
+
+def stored_row(x: Changes, relation: Tree) -> tuple[Table, Level]:
+    """The level of expressions that are evaluated at once for every row of an existing table.
+
+    Errors quote the values (a duplicate key, a failed cast, a violated check), so that these columns are read.
+    """
+    table = x.table(relation, read=False)
+    return table, Level([Item.base(table, str(relation.get("relname", "")))])
 
 
 def own_row(*names: str) -> Level:

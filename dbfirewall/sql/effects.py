@@ -29,8 +29,8 @@ class Effects:
 
     @property
     def size(self) -> int:
-        """How much has been found."""
-        return len(self._effects) + len(self._tables)
+        """How many effects have been found: two readings of it tell whether something was found in between."""
+        return len(self._effects) + sum(table.read or bool(table.columns_read()) for table in self._tables)
 
     def add(
         self,

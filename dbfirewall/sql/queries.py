@@ -19,6 +19,15 @@ _LOCKS = {
 }
 # Clauses that make a branch of a set operation a query of its own.
 _OWN_CLAUSES = ("withClause", "sortClause", "limitCount", "limitOffset", "lockingClause", "intoClause")
+_SAMPLING = (
+    ["bernoulli"],
+    ["system"],
+    ["pg_catalog", "bernoulli"],
+    ["pg_catalog", "system"],
+)
+_CALL_CLAUSES = frozenset(
+    {"agg_order", "agg_filter", "over", "agg_star", "agg_distinct", "func_variadic", "agg_within_group"}
+)
 _PLAIN_CLAUSES = frozenset(
     {"targetList", "fromClause", "whereClause", "groupClause", "havingClause", "windowClause", "valuesLists",
      "distinctClause"}
@@ -203,7 +212,9 @@ class Queries(Expressions):
 
     def _from_function(self, node: Tree, left: Level, ctes: Ctes) -> list[Item]:
         level = Level(list(left.items), left.parent)
-        self.expressions(node.get("functions"), level, ctes)
+        for function in each("List", node.get("functions")):
+            arguments = _unnested(function)
+            self.expressions(arguments or function.get("items"), level, ctes)
         alias, aliases = _alias(node)
         defined = self._column_definitions(node.get("coldeflist", []), level, ctes)
         for function in each("List", node.get("functions")):
@@ -238,7 +249,7 @@ class Queries(Expressions):
         items = self.from_item(node.get("relation", {}), left, ctes)
         level = Level(list(left.items), left.parent)
         method = strings(node.get("method", []))
-        if method[-1:] not in (["bernoulli"], ["system"]):
+        if method[-2:] not in _SAMPLING:
             self.call(method, [{}])
         self.expressions(node.get("args"), level, ctes)
         self.expression(node.get("repeatable"), level, ctes)
@@ -295,6 +306,15 @@ def _lone_name(kind: str, node: Tree) -> str | None:
     fields = node.get("fields", [])
     names = strings(fields)
     return names[0] if kind == "ColumnRef" and len(fields) == 1 and names else None
+
+
+def _unnested(function: Tree) -> list[Tree]:
+    """The arguments of `FROM unnest(a, b)`, which stands for ROWS FROM (unnest(a), unnest(b)) of pg_catalog."""
+    kind, call = unwrap((function.get("items") or [{}])[0])
+    arguments: list[Tree] = call.get("args", []) if kind == "FuncCall" else []
+    plain = len(function.get("items", [])) < 2 or not unwrap(function["items"][1])[0]
+    expands = plain and strings(call.get("funcname", [])) == ["unnest"] and len(arguments) > 1
+    return arguments if expands and _CALL_CLAUSES.isdisjoint(call) else []
 
 
 def _function_name(node: Tree) -> str:

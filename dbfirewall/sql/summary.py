@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from dbfirewall.sql.nodes import Tree, children, unknown_in, unwrap
+from dbfirewall.sql.nodes import Tree, UnexpectedNodeError, children, each, unknown_in, unwrap
 from dbfirewall.sql.reading import RawName, Summary
 
 Names = frozenset[str]
@@ -51,7 +51,10 @@ def summarise(tree: Tree) -> Summary:
     found = _Found()
     pending: list[tuple[str, Tree, Names]] = [(kind, node, frozenset())]
     while pending:
-        _visit(*pending.pop(), found, pending)
+        try:
+            _visit(*pending.pop(), found, pending)
+        except UnexpectedNodeError:
+            return Summary(kind="unknown")
     return Summary(
         kind=DML_KINDS.get(kind, kind.removesuffix("Stmt").lower()),
         reads=frozenset(found.reads),
@@ -102,7 +105,7 @@ def _is_read(parent: str, field_name: str, node: Tree) -> bool:
 
 def _enter_with(clause: Tree, outer: Names, pending: list[tuple[str, Tree, Names]]) -> Names:
     """Queue each CTE's query with the names it sees; return the names that the statement itself sees."""
-    queries = [node for _, _, node in children("WithClause", clause)]
+    queries = list(each("CommonTableExpr", clause.get("ctes")))
     names = [str(query.get("ctename", "")) for query in queries]
     everything = outer | frozenset(names)
     for index, query in enumerate(queries):

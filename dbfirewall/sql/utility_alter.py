@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from dbfirewall.sql.calls import strings
 from dbfirewall.sql.changes import Changes
-from dbfirewall.sql.definitions import define, own_row
+from dbfirewall.sql.definitions import define, own_row, stored_row
 from dbfirewall.sql.names import ObjectName
 from dbfirewall.sql.nodes import Tree, each, only, unwrap
 from dbfirewall.sql.objects import KINDS, Named, named, relation_named, role_name
@@ -48,12 +48,17 @@ def _apply(x: Changes, action: str, target: Named, detail: str = "") -> Shape:
 def _alter_table(x: Changes, node: Tree) -> Shape:
     relation = node.get("relation", {})
     target = relation_named(x, relation, KINDS.get(str(node.get("objtype")), "table"))
-    level = own_row(str(relation.get("relname", "")))
+    table, level = stored_row(x, relation)
     plain = False
     for command in each("AlterTableCmd", node.get("cmds")):
         subtype = str(command.get("subtype"))
         if subtype == "AT_ChangeOwner":
             _apply(x, "owner", target, f"to {role_name(command.get('newowner', {}))}")
+        elif subtype == "AT_AddConstraint":
+            plain = True
+            constraint = only("Constraint", command.get("def"))
+            for name in strings([*constraint.get("keys", []), *constraint.get("fk_attrs", [])]):
+                table.touch(name)
         elif subtype in _ROW_SECURITY:
             _apply(x, "policy", target, "row level security")
         else:
@@ -63,6 +68,7 @@ def _alter_table(x: Changes, node: Tree) -> Shape:
         if subtype == "AT_AlterColumnType":
             # The stored values are cast to the new type at once.
             column = only("ColumnDef", command.get("def"))
+            table.touch(str(command.get("name", "")))
             x.cast((strings(column.get("typeName", {}).get("names", [])) or [""])[-1])
     if plain:
         _apply(x, "alter", target)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dbfirewall.sql.calls import strings
 from dbfirewall.sql.changes import Changes
-from dbfirewall.sql.definitions import define, own_row, uses_function, uses_functions
+from dbfirewall.sql.definitions import define, own_row, stored_row, uses_function, uses_functions
 from dbfirewall.sql.expressions import NO_CTES
 from dbfirewall.sql.names import ObjectName
 from dbfirewall.sql.nodes import Tree, each, unwrap
@@ -56,7 +56,11 @@ def _sequence(x: Changes, node: Tree) -> Shape:
 
 def _index(x: Changes, node: Tree) -> Shape:
     shape = _on_table(x, "index", node.get("relation", {}), node.get("idxname"))
-    level = own_row(str(node.get("relation", {}).get("relname", "")))
+    table, level = stored_row(x, node.get("relation", {}))
+    if node.get("unique"):
+        for element in each("IndexElem", node.get("indexParams")):
+            if "name" in element:
+                table.touch(str(element["name"]))
     for part in ("indexParams", "indexIncludingParams", "options"):
         for kind, entry in map(unwrap, node.get(part, [])):
             define(x, kind, entry, level)

@@ -10,6 +10,7 @@ ALTER TABLE IF EXISTS ONLY s.t DROP COLUMN x, ALTER COLUMN c TYPE int USING f_us
 --> call <function> public.f_using
 --> call <function> public.f_check
 --> alter <table> s.t
+--> select s.t (c)
 
 ALTER TABLE t OWNER TO x
 --> owner <table> public.t [to x]
@@ -482,3 +483,33 @@ ALTER TABLE users DROP COLUMN name CASCADE
 DROP TABLE users CASCADE
 --> drop <table> public.users
 --> drop ?.? [cascade]
+
+-- Statements that check or convert what is stored read it: their errors quote values.
+ALTER TABLE users ALTER COLUMN email TYPE int
+--> alter <table> public.users
+--> select <table> public.users (email)
+
+ALTER TABLE users ALTER COLUMN id TYPE int USING length(name)
+--> alter <table> public.users
+--> select <table> public.users (id, name)
+
+ALTER TABLE users ADD CHECK (email > 'm'), ADD UNIQUE (name), ADD FOREIGN KEY (id) REFERENCES orders (id)
+--> alter <table> public.users
+--> select <table> public.users (email, id, name)
+--> select <table> public.orders (id)
+
+ALTER TABLE users ADD COLUMN copy text GENERATED ALWAYS AS (email) STORED
+--> alter <table> public.users
+--> select <table> public.users (email)
+
+CREATE UNIQUE INDEX ON users (email, lower(name))
+--> create <index> public.users [index]
+--> call <function> public.lower
+--> select <table> public.users (email, name)
+
+CREATE INDEX ON users (email)
+--> create <index> public.users [index]
+
+CREATE INDEX ON users (pg_catalog.lower(email)) WHERE name > ''
+--> create <index> public.users [index]
+--> select <table> public.users (email, name)

@@ -74,9 +74,11 @@ CREATE INDEX ON t (a, f_index(b)) INCLUDE (c) WHERE f_where(d)
 --> create <index> public.t [index]
 --> call <function> public.f_index
 --> call <function> public.f_where
+--> select public.t (b, d)
 
 CREATE UNIQUE INDEX CONCURRENTLY i ON s.t (a my_ops)
 --> create <index> s.t [index i]
+--> select s.t (a)
 
 CREATE STATISTICS s.st ON a, f_stat(b) FROM t
 --> create <statistics> public.t [statistics s.st]

@@ -58,6 +58,16 @@ SELECT 1 FROM t TABLESAMPLE system_rows (f_sample()) REPEATABLE (f_repeat())
 SELECT 1 FROM t TABLESAMPLE bernoulli (1)
 --> select public.t ()
 
+SELECT 1 FROM t TABLESAMPLE evil.system (1)
+--> call <function> evil.system
+--> select public.t ()
+
+SELECT * FROM unnest(ARRAY[f_a()], ARRAY[2]) AS u (a, b)
+--> call <function> public.f_a
+
+SELECT unnest(ARRAY[1], ARRAY[2])
+--> call <function> public.unnest
+
 SELECT 1 LIMIT f_limit() OFFSET f_offset()
 --> call <function> public.f_limit
 --> call <function> public.f_offset

@@ -82,6 +82,7 @@ PREPARE p (myt) AS SELECT 1
 ALTER TABLE users ALTER COLUMN id TYPE myt
 --> call <function> public.int_to_myt [cast to myt]
 --> alter <table> public.users
+--> select <table> public.users (id)
 
 -- Attribute notation calls a function, unless it is a column.
 SELECT a.f_secret FROM users a
@@ -106,6 +107,9 @@ SELECT (a.meta).f_secret, (ROW(1)).f_secret FROM orders a
 
 SELECT (0.01::float8).pg_sleep
 --> call <function> pg_catalog.pg_sleep [attribute notation .pg_sleep]
+
+SELECT ('5'::text).mydomain
+--> call <function> public.f_check [cast to mydomain]
 
 SELECT ('/etc/passwd'::text).pg_read_file
 --> egress <function> pg_catalog.pg_read_file [attribute notation .pg_read_file]

@@ -239,6 +239,15 @@ SELECT * INTO pwn FROM users
 SELECT 1 AS a INTO TEMP pwn
 --> create <table> pg_temp.pwn [select into]
 
+SELECT JSON_ARRAY(SELECT ssn FROM secret RETURNING jsonb), XMLELEMENT(NAME x, (SELECT ssn FROM secret))
+--> select public.secret (ssn)
+
+SELECT o.mode, o.rank, o.count FROM orders o
+--> select public.orders (count, mode, rank)
+
+SELECT o.max FROM orders o
+--> select public.orders (*)
+
 -- Built-in relations are found in pg_catalog first, without a path.
 SELECT relname FROM pg_class
 --> select <table> pg_catalog.pg_class (relname)
