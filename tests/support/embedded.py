@@ -10,11 +10,13 @@ not reach (a virtual environment under a 0700 home) are copied beside the data f
 
 from __future__ import annotations
 
+import ctypes
 import os
 import pwd
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -27,6 +29,9 @@ from tests.support.ports import free_port
 
 FAST: Mapping[str, str] = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 """Settings of a server whose data nobody will miss."""
+
+PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
@@ -147,11 +152,17 @@ class EmbeddedPostgres:
 
 def _as_ordinary_user() -> dict[str, Any]:
     """Arguments for `subprocess` that drop root where we have it; a signal to us is not one to the server."""
-    arguments: dict[str, Any] = {"cwd": "/", "start_new_session": True}
+    arguments: dict[str, Any] = {"cwd": "/", "start_new_session": True, "preexec_fn": _end_with_parent}
     if os.geteuid() == 0:
         nobody = pwd.getpwnam("nobody")
         arguments |= {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
     return arguments
+
+
+def _end_with_parent() -> None:
+    """In the child: a fast shutdown when whoever started us is gone, even by SIGKILL (prctl(2), Linux only)."""
+    if _LIBC is not None:
+        _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGINT)
 
 
 def _open_to_all(path: Path) -> bool:
