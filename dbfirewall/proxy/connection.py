@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+INVALID_PARAMETER_VALUE = "22023"
+"""The server's word on a startup parameter that the agent asked for, such as a time zone: relayed as it is."""
+
 CANCEL_KEY_BYTES = {m.PROTOCOL_3_0: 4, m.PROTOCOL_3_2: 32}
 
 
@@ -132,6 +135,8 @@ class Connection:
             upstream = await connect(firewall.targets[database], credentials, wanted)
         except UpstreamError as error:
             firewall.metrics.upstream_failures.inc(database, "connect")
+            if error.refusal.get("C") == INVALID_PARAMETER_VALUE:
+                raise Turned(INVALID_PARAMETER_VALUE, str(error), reason="parameter") from None
             log.warning("cannot connect to %s: %s", database, error)
             raise _unavailable() from None
         try:

@@ -175,6 +175,13 @@ def test_a_harmless_startup_parameter_is_taken(raw: RawClient) -> None:
     assert b"TimeZone\0Asia/Tokyo\0" in [one.body for one in answers if one.type == b"S"]
 
 
+def test_a_startup_parameter_of_no_meaning_is_the_servers_error(raw: RawClient) -> None:
+    """22023 with the server's own words, not "the database cannot be reached"."""
+    told = raw.log_in("reader", "reader-agent", database=DATABASE, TimeZone="Nowhere/Else")[-1].fields
+    assert (told["C"], told["V"]) == ("22023", "FATAL")
+    assert "TimeZone" in told["M"]
+
+
 # -- TLS ----------------------------------------------------------------------------------------------------
 
 
