@@ -123,16 +123,17 @@ class Connection:
         firewall = self._firewall
         asked = startup_parameters(request, role)
         database = agent.database
+        # The rules may be reloaded at every await: `_start` looks whether these are still in force.
+        target, credentials = firewall.targets[database], firewall.credentials[database, role.name]
+        path = firewall.search_path(role, database)
         try:
-            catalog = await firewall.catalogs.wait_for(database, firewall.targets[database].connect_timeout)
+            catalog = await firewall.catalogs.wait_for(database, target.connect_timeout)
         except CatalogError as error:
             log.warning("no catalog of %s: %s", database, error)
             raise _unavailable() from None
-        credentials = firewall.credentials[database, role.name]
-        path = firewall.search_path(role, database)
         wanted = pins(role, path, catalog.server_version) | asked
         try:
-            upstream = await connect(firewall.targets[database], credentials, wanted)
+            upstream = await connect(target, credentials, wanted)
         except UpstreamError as error:
             firewall.metrics.upstream_failures.inc(database, "connect")
             if error.refusal.get("C") == INVALID_PARAMETER_VALUE:
@@ -149,11 +150,19 @@ class Connection:
         self, request: Request, agent: Agent, role: Role, asked: dict[str, str], upstream: Upstream
     ) -> Session:
         firewall = self._firewall
+        if self._peer.lost:
+            raise ConnectionResetError("the agent left")
+        if firewall.rules.roles.get(role.name) is not role:
+            raise Turned(
+                SqlState.NOT_READY, "The rules were changed while this session began.",
+                hint="Connect again.", reason="rules",
+            )  # fmt: skip
         application = asked.get("application_name", "")
         path = None if "search_path" in asked else firewall.search_path(role, agent.database)
         judge = firewall.judge(role, agent.database, application, path)
         wires = tripwires(role, asked, upstream.parameters)
-        if judge is None or self._peer.lost:
+        footing = firewall.footing(role, agent.database)
+        if judge is None or footing is None:
             raise _unavailable()
         session_id = secrets.token_hex(6)
         audit = firewall.audit.session(
@@ -161,20 +170,23 @@ class Connection:
             peer=self.address, application=application,
         )  # fmt: skip
         session = Session(firewall, session_id, request.user, role, agent.database, application,
-                          self._peer, upstream, audit, judge, wires)  # fmt: skip
+                          self._peer, upstream, audit, judge, wires, footing)  # fmt: skip
         if path is None:
             session.search_path = None
         audit.event("session_start")
         firewall.audit.flush()
-        self._greet(request, session, upstream)
+        login = self._agent
+        session.on_end.append(lambda: firewall.connections.closed(login))
+        try:
+            self._greet(request, session, upstream)
+        except Exception as error:  # noqa: BLE001  the session counts from here on: it must end as one
+            session.failed(error)
         return session
 
     def _greet(self, request: Request, session: Session, upstream: Upstream) -> None:
         """Tell the agent that it is in, and connect the two sides."""
         firewall, peer = self._firewall, self._peer
         cancel = firewall.register(session, upstream.pid, CANCEL_KEY_BYTES[request.version])
-        agent = self._agent
-        session.on_end.append(lambda: firewall.connections.closed(agent))
         status = [
             backend.encode_parameter_status(backend.ParameterStatus(name.encode(), value.encode()))
             for name, value in upstream.parameters.items()
@@ -197,11 +209,15 @@ class Connection:
         firewall = self._firewall
         firewall.metrics.connections_refused.inc(turned.reason)
         self._peer.close(fatal(turned.sqlstate, str(turned), detail=turned.detail, hint=turned.hint))
-        if recorded and not firewall.draining:
+        if not recorded or firewall.draining:
+            return
+        try:
             firewall.audit.event(
                 "refused_connection", peer=self.address, agent=self._agent, sqlstate=turned.sqlstate,
                 error=turned.reason,
             )  # fmt: skip
+        except AuditError as error:
+            log.critical("audit record failed for a refused connection: %s", error)
 
 
 def sides(session: Session, max_message: int) -> tuple[AgentSide, ServerSide]:

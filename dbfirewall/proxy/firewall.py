@@ -22,6 +22,7 @@ from dbfirewall.proxy.catalogs import CatalogService
 from dbfirewall.proxy.dsn import Target, parse_dsn
 from dbfirewall.proxy.login import Doorkeeper
 from dbfirewall.proxy.parse_pool import ParsePool
+from dbfirewall.proxy.pins import Footing, pins
 from dbfirewall.proxy.secrets import LoginKey, read_credentials
 from dbfirewall.proxy.session import Session
 from dbfirewall.proxy.tasks import TaskOwner
@@ -80,7 +81,7 @@ class Firewall:
     # -- rules ------------------------------------------------------------------------------------------------
 
     def load(self) -> None:
-        """Read the rules and put them in force, all or nothing. Raises ConfigError."""
+        """Read the rules and put them in force, all or nothing. Raises ConfigError, AuditError."""
         rules = load_rules(self._rules_path)
         if not rules.agents:
             raise ConfigError("no agents in the rules: nobody could connect", file=str(self._rules_path))
@@ -88,6 +89,8 @@ class Firewall:
         for target in targets.values():
             target.tls_context()
         credentials = read_credentials(rules)
+        self.audit.event("rules_loaded", fingerprint=rules.revision)
+        self.audit.flush()
         self.doorkeeper.load(rules)
         self.rules, self.targets, self.credentials = rules, targets, credentials
         self._judges.clear()
@@ -97,7 +100,6 @@ class Firewall:
             login = next((key for key in sorted(credentials) if key[0] == name), None)
             if login is not None:
                 self.catalogs.watch(name, target, credentials[login], self.tasks)
-        self.audit.event("rules_loaded", fingerprint=rules.revision)
         self.metrics.rules_loads.inc("ok")
         self.metrics.rules_loaded.set(time.time())
         for session in list(self.sessions.values()):
@@ -107,16 +109,15 @@ class Firewall:
         """As `load`, but the rules in force stay when the new ones are wrong."""
         try:
             self.load()
-            self.audit.flush()
             log.info("rules reloaded, revision %s", self.rules.revision[:12])
-        except ConfigError as error:
+        except (ConfigError, AuditError) as error:
             self.metrics.rules_loads.inc("rejected")
             log.error("rules not reloaded, the old ones stay in force: %s", error)  # noqa: TRY400  no traceback
 
     # -- judging ----------------------------------------------------------------------------------------------
 
     def judge_for(self, session: Session) -> Judge | None:
-        """The current judge of a session; None where its agent may no longer be here."""
+        """The current judge of a session; None where its agent may no longer be here, or not so."""
         agent = self.rules.agents.get(session.agent)
         role = self.rules.roles.get(agent.role) if agent is not None else None
         if (
@@ -124,6 +125,7 @@ class Firewall:
             or role is None
             or role.name != session.role.name
             or agent.database != session.database
+            or self.footing(role, session.database) != session.footing
         ):
             return None
         session.role = role
@@ -131,6 +133,15 @@ class Firewall:
         if path is UNCHANGED:
             path = self.search_path(role, session.database)
         return self.judge(role, session.database, session.application, path)
+
+    def footing(self, role: Role, database: str) -> Footing | None:
+        """What a session of `role` would stand on now; None before the catalog is there."""
+        catalog = self.catalogs.current(database)
+        if catalog is None:
+            return None
+        path = self.search_path(role, database)
+        user = self.credentials[database, role.name].user
+        return Footing(self.targets[database], user, role.pin, pins(role, path, catalog.server_version))
 
     def search_path(self, role: Role, database: str) -> tuple[str, ...]:
         """The role's search_path with `$user` as the login that it is."""
@@ -140,9 +151,12 @@ class Firewall:
     def judge(
         self, role: Role, database: str, application: str, path: tuple[str, ...] | None
     ) -> Judge | None:
-        """The judge for these facts, shared by all sessions that have them; None before the catalog is there."""
+        """The judge for these facts, shared by all sessions that have them.
+
+        None before the catalog is there, and for a role of rules that are no longer in force.
+        """
         catalog = self.catalogs.current(database)
-        if catalog is None:
+        if catalog is None or self.rules.roles.get(role.name) is not role:
             return None
         client = application if application in PROFILED_CLIENTS else ""
         key = (role.name, database, client, path)
@@ -179,7 +193,11 @@ class Firewall:
         reading = await self.pool.read(sql)
         self.metrics.parse.observe(time.perf_counter() - started)
         judge = session.judge
-        verdict = await asyncio.to_thread(judge.judge_reading, sql, reading, session.facts)
+        try:
+            verdict = await asyncio.to_thread(judge.judge_reading, sql, reading, session.facts)
+        except Exception as error:  # noqa: BLE001  a text that can't be judged must not wait for ever
+            session.failed(error)
+            return
         session.take_verdict(sql, judge, verdict)
         resume()
 
@@ -205,22 +223,20 @@ class Firewall:
         """An agent's CancelRequest; a wrong key is ignored, as Postgres does."""
         for known, session in self._cancel.items():
             if known.pid == pid and hmac.compare_digest(known.key, key):
-                session.audit.event("cancel")
                 self.cancel_upstream(session)
+                session.audit.event("cancel")
                 return
 
     def cancel_upstream(self, session: Session, then: Callable[[], None] | None = None) -> None:
         """Ask the server to cancel what a session runs, and then go on with `then`."""
-        target = self.targets.get(session.database)
-        if target is not None:
-            self.tasks.spawn(f"cancel for {session.id}", self._cancel_upstream(session, target, then))
+        self.tasks.spawn(f"cancel for {session.id}", self._cancel_upstream(session, then))
 
-    async def _cancel_upstream(
-        self, session: Session, target: Target, then: Callable[[], None] | None
-    ) -> None:
-        await send_cancel(target, session.upstream_pid, session.upstream_key)
-        if then is not None:
-            then()
+    async def _cancel_upstream(self, session: Session, then: Callable[[], None] | None) -> None:
+        try:
+            await send_cancel(session.footing.target, session.upstream_pid, session.upstream_key)
+        finally:
+            if then is not None:
+                then()
 
     # -- health -----------------------------------------------------------------------------------------------
 

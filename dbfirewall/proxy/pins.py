@@ -6,14 +6,29 @@ Pins travel in the startup packet, so they win over `ALTER ROLE … SET`, and RE
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from dbfirewall.errors import SqlState
 from dbfirewall.policy.models import Role
 from dbfirewall.proxy.admission import Turned
+from dbfirewall.proxy.dsn import Target
 from dbfirewall.sql.facts import quote_identifier
 
 _TIMEOUTS = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
 _TRANSACTION_TIMEOUT_SINCE = 170000
+
+
+@dataclass(frozen=True, slots=True)
+class Footing:
+    """What a session stands on at the server: where, as whom, and how it is pinned.
+
+    All of it is settled when the session begins. When a reload changes any of it, the session can't follow.
+    """
+
+    target: Target
+    user: str
+    pin: str
+    pins: Mapping[str, str]
 
 
 def pins(role: Role, search_path: tuple[str, ...], server_version: int) -> dict[str, str]:

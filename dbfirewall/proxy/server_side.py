@@ -46,8 +46,7 @@ class ServerSide:
         self._held = b""
         self._stream_left = 0
         self._swallow = False
-        self._max_rows = session.role.limits.max_rows
-        self._skip_rows = self._max_rows is None
+        self._skip_rows = True
         self._handlers: dict[int, Handler] = {
             m.DATA_ROW: self._data_row,
             m.COPY_DATA: self._data_row,
@@ -86,7 +85,7 @@ class ServerSide:
         self._stream_left -= pos
         out: list[bytes] = []
         handlers, before, pending = self._handlers, session.sent, session.pending
-        skip_rows = self._skip_rows
+        skip_rows = self._skip_rows and session.max_rows is None
         while size - pos >= 5:
             kind = buf[pos]
             length: int = _LENGTH(buf, pos + 1)[0]
@@ -141,11 +140,12 @@ class ServerSide:
 
     def _data_row(self, buf: bytes, start: int, end: int) -> bytes | None:
         """A row of a result or of a COPY TO STDOUT; beyond the limit it goes no further, and no more are made."""
-        if self._max_rows is None:
+        limit = self.session.max_rows
+        if limit is None:
             return None
         call = self._running()
         call.rows += 1
-        if call.rows <= self._max_rows:
+        if call.rows <= limit:
             return None
         if not call.cut:
             call.cut = True

@@ -25,6 +25,7 @@ from dbfirewall.policy.models import Role
 from dbfirewall.policy.refusal import ErrorFields
 from dbfirewall.proxy.peer import Peer
 from dbfirewall.proxy.pending import Call, CopyState, Pending, Prepared, Refused, StatementNames
+from dbfirewall.proxy.pins import Footing
 from dbfirewall.proxy.refusals import error_response, fatal, refuse
 from dbfirewall.proxy.upstream import Upstream
 from dbfirewall.wire import messages as m
@@ -39,7 +40,10 @@ MAX_PORTALS = 10_000
 
 
 class Session:
-    """State of one session. `tripwires`: reported parameter (lower case) → the value it must keep."""
+    """State of one session. `tripwires`: reported parameter (lower case) → the value it must keep.
+
+    `footing`: what was settled with the server when it began, and can't be changed any more.
+    """
 
     def __init__(
         self,
@@ -54,11 +58,13 @@ class Session:
         audit: AuditSession,
         judge: Judge,
         tripwires: dict[str, str],
+        footing: Footing,
     ) -> None:
         self.firewall = firewall
         self.id = session_id
         self.agent = agent
         self.role = role
+        self.max_rows = role.limits.max_rows
         self.database = database
         self.application = application
         self.agent_peer = agent_peer
@@ -68,6 +74,7 @@ class Session:
         self.audit = audit
         self.judge = judge
         self.tripwires = tripwires
+        self.footing = footing
         self.loosened: set[str] = set()
         self.pending: deque[Pending] = deque()
         self.names = StatementNames()
@@ -84,6 +91,7 @@ class Session:
         self.hold_agent: Callable[[], Callable[[], None]] = lambda: _nothing
         self.facts = SessionFacts(executable=self._executable)
         self._ready: tuple[bytes, Judge, Verdict] | None = None
+        self._executing = False
         self.on_end: list[Callable[[], None]] = []
 
     # -- judging ----------------------------------------------------------------------------------------------
@@ -113,13 +121,19 @@ class Session:
 
     def _executable(self, name: str) -> Decision | None:
         """What EXECUTE `name` amounts to: the strictest decision on any meaning of that name."""
+        if self._executing:
+            return None  # an EXECUTE of an EXECUTE: nobody needs it, and it could go round in a circle
         found: Decision | None = None
-        for prepared in self.names.meanings(name.encode()):
-            verdict = self.judge_again(prepared.sql, prepared.verdict, prepared.judge)
-            if verdict is None:
-                return None
-            if found is None or verdict.outcome != "allow":
-                found = verdict.decision
+        self._executing = True
+        try:
+            for prepared in tuple(self.names.meanings(name.encode())):
+                verdict = self.judge_again(prepared.sql, prepared.verdict, prepared.judge)
+                if verdict is None:
+                    return None
+                if found is None or verdict.outcome != "allow":
+                    found = verdict.decision
+        finally:
+            self._executing = False
         return found
 
     def charge(self) -> ErrorFields | None:
@@ -214,34 +228,39 @@ class Session:
             )
         else:
             self.judge = judge
+            self.max_rows = self.role.limits.max_rows
 
     def failed(self, error: Exception) -> None:
         """One direction's handler raised: the session ends with a fitting error, details only in the log."""
         if isinstance(error, ProtocolError):
-            self.end(fatal(error.sqlstate, str(error)), f"protocol: {error}")
+            self.end(fatal(error.sqlstate, str(error)), f"protocol: {error}", abort=True)
         elif isinstance(error, AuditError):
             log.critical("audit record failed, session %s ends: %s", self.id, error)
             self.firewall.metrics.audit_failures.inc()
             text = "The audit record cannot be written, so nothing may run. The session ends."
             hint = "Tell the operator; retry later."
-            self.end(fatal(SqlState.SESSION_ENDED, text, hint=hint), "audit failed")
+            self.end(fatal(SqlState.SESSION_ENDED, text, hint=hint), "audit failed", abort=True)
         else:
             log.error("session %s failed", self.id, exc_info=error)
             text = f"Internal error, see the log for session {self.id}."
-            self.end(fatal(SqlState.INTERNAL, text), "internal error")
+            self.end(fatal(SqlState.INTERNAL, text), "internal error", abort=True)
 
-    def end(self, last: bytes = b"", why: str = "") -> None:
-        """End the session: `last` to the agent, nothing more to the server. Safe to call again."""
+    def end(self, last: bytes = b"", why: str = "", *, abort: bool = False) -> None:
+        """End the session: `last` to the agent, nothing more to the server. Safe to call again.
+
+        `abort`: without a Terminate for the server, as where something runs or is queued.
+        """
         if self.ended:
             return
         self.ended = True
-        if not self.idle and not self.server_peer.lost:
-            self.firewall.cancel_upstream(self)
+        running = bool(self.pending) and not self.server_peer.lost
         self.agent_peer.close(last)
-        if self.server_peer.queued() or not self.idle:
+        if abort or self.pending or self.server_peer.queued():
             self.server_peer.abort()
         else:
             self.server_peer.close(m.TERMINATE_MESSAGE)
+        if running:
+            self.firewall.cancel_upstream(self)
         try:
             self.audit.event("session_end", error=why or None)
         except AuditError as error:
