@@ -7,6 +7,7 @@ from typing import Any
 
 from dbfirewall.catalog.types import Scope
 from dbfirewall.sql.changes import Changes
+from dbfirewall.sql.effects import TooManyNamesError
 from dbfirewall.sql.facts import Analysis, Effect, Refusal, Statement
 from dbfirewall.sql.names import Names
 from dbfirewall.sql.nodes import UnexpectedNodeError, unknown_in, unwrap
@@ -31,9 +32,9 @@ def resolve(reading: Reading, scope: Scope) -> Analysis:
         try:
             statement = _statement(parsed.tree, scope)
         except RecursionError:
-            return Analysis(
-                refusal=Refusal("too-deep", "The statement is nested too deeply."), literal_sensitive=True
-            )
+            return _refused("too-deep", "the statement is nested too deeply")
+        except TooManyNamesError:
+            return _refused("too-long", "the statement refers to too many names of too many relations")
         statements.append(statement)
         if _moves_names(statement):
             # What follows in the same message runs under a search_path that is not known now.
@@ -61,6 +62,10 @@ def _statement(tree: Any, scope: Scope) -> Statement:
         copy_from_stdin=shape.copy_from_stdin,
         prepares=shape.prepares,
     )
+
+
+def _refused(code: str, reason: str) -> Analysis:
+    return Analysis(refusal=Refusal(code, reason), literal_sensitive=True)
 
 
 def _unknown(what: str) -> Statement:

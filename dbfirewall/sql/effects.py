@@ -7,11 +7,22 @@ from dataclasses import replace
 
 from dbfirewall.catalog.builtin import SYSTEM_SCHEMAS
 from dbfirewall.catalog.types import Function
+from dbfirewall.errors import DbfirewallError
 from dbfirewall.sql.facts import Effect
 from dbfirewall.sql.functions import action_of, harmless_in_view
 from dbfirewall.sql.names import Found, Names, ObjectName
 from dbfirewall.sql.nodes import Tree
 from dbfirewall.sql.scopes import Table, spelled_out
+
+MAX_STEPS = 250_000
+"""Security limit: how many items, levels and columns may be looked at for one statement, about half a second of work.
+
+A search costs names x relations in sight; a report of 200 lines needs some thousand steps.
+"""
+
+
+class TooManyNamesError(DbfirewallError):
+    """A statement needs more than MAX_STEPS."""
 
 
 class Effects:
@@ -26,11 +37,19 @@ class Effects:
         self._effects: list[Effect] = []
         self._tables: list[Table] = []
         self._implicit_casts = False
+        self._budget = MAX_STEPS
+        self._run: set[tuple[str, str]] = set()
 
     @property
     def size(self) -> int:
         """How many effects have been found: two readings of it tell whether something was found in between."""
-        return len(self._effects) + sum(table.read or bool(table.columns_read()) for table in self._tables)
+        return len(self._effects) + sum(table.read or table.touched for table in self._tables)
+
+    def spend(self, steps: int) -> None:
+        """Pay for a search whose cost is not linear in the text; raises TooManyNamesError at the limit."""
+        self._budget -= steps
+        if self._budget < 0:
+            raise TooManyNamesError
 
     def add(
         self,
@@ -58,6 +77,7 @@ class Effects:
         else:
             found = self.names.relation(relation.get("schemaname"), name)
         table = Table(found, read=read)
+        self.spend(1 + len(table.known or ()))
         self._tables.append(table)
         self._run_hidden(table)
         return table
@@ -80,10 +100,9 @@ class Effects:
         reads: dict[ObjectName, set[str]] = {}
         kinds: dict[ObjectName, Table] = {}
         for table in self._tables:
-            columns = table.columns_read()
-            if table.read or columns:
+            if table.read or table.touched:
                 for name in table.objects:
-                    reads.setdefault(name, set()).update(columns)
+                    reads.setdefault(name, set()).update(table.columns, ("*",) if table.every else ())
                     kinds[name] = table
         selects = []
         for name, columns_read in reads.items():
@@ -104,8 +123,13 @@ class Effects:
     def _run_hidden(self, table: Table) -> None:
         """What a view, or implicit casts of a table's columns, run. System views run what Postgres put there."""
         relation = table.relation
-        if relation is None or relation.schema in SYSTEM_SCHEMAS:
+        if (
+            relation is None
+            or relation.schema in SYSTEM_SCHEMAS
+            or (relation.schema, relation.name) in self._run
+        ):
             return
+        self._run.add((relation.schema, relation.name))
         name = Effect("", (relation.schema, relation.name)).object_name
         self._run_all(relation.calls, f"through {relation.kind} {name}")
 

@@ -130,6 +130,7 @@ class Expressions(Calls):
         if len(names) != 1:
             return None
         name = names[0]
+        self.spend(level.width())
         for outer in level.outwards():
             for item in outer.items:
                 if not item.hidden and item.owns(name) is not Ownership.NO:
@@ -149,6 +150,7 @@ class Expressions(Calls):
             found.hit()
 
     def _unqualified(self, name: str, level: Level) -> None:
+        self.spend(level.width())
         owned = level.touch(name)
         if owned is Ownership.YES:
             return
@@ -181,6 +183,7 @@ class Expressions(Calls):
         schema = qualifier[-2] if len(qualifier) > 1 else None
         item = level.item(name, schema) or level.item(name)
         if item is None:
+            self.spend(level.width())
             level.read_everything()
         return item
 

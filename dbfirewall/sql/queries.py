@@ -139,6 +139,7 @@ class Queries(Expressions):
             columns.open = True
             return
         for item in items:
+            self.spend(len(item.columns.named))
             columns.named += [(name, ()) for name, _ in item.columns.named]
             columns.open = columns.open or item.columns.open
 
@@ -147,6 +148,7 @@ class Queries(Expressions):
         outputs = {output_name(target) for target in each("ResTarget", node.get("targetList"))}
         for kind, entry in map(unwrap, node.get("groupClause", [])):
             name = _lone_name(kind, entry)
+            self.spend(len(level.items))
             if name and name in outputs and all(i.owns(name) is Ownership.NO for i in level.items):
                 continue
             self.walk(kind, entry, level, ctes)
@@ -161,11 +163,16 @@ class Queries(Expressions):
                 self.walk(kind, entry, level, ctes)
 
     def _locks(self, node: Tree, level: Level) -> None:
+        seen: set[tuple[str, frozenset[str]]] = set()
         for clause in each("LockingClause", node.get("lockingClause")):
-            named = [str(rel.get("relname")) for rel in each("RangeVar", clause.get("lockedRels"))]
+            named = frozenset(str(rel.get("relname")) for rel in each("RangeVar", clause.get("lockedRels")))
+            words = _LOCKS.get(str(clause.get("strength")), "FOR UPDATE")
+            if (words, named) in seen:
+                continue
+            seen.add((words, named))
+            self.spend(len(level.items) + len(named))
             items = [item for item in level.items if not named or item.name in named]
             tables = [table for item in items or level.items for table in item.lockable]
-            words = _LOCKS.get(str(clause.get("strength")), "FOR UPDATE")
             for table in tables:
                 self.add("lock_rows", table.objects, "table", detail=words)
             if not tables:
@@ -200,7 +207,7 @@ class Queries(Expressions):
         return [item]
 
     def _from_query(self, node: Tree, left: Level, ctes: Ctes) -> list[Item]:
-        parent = Level(list(left.items), left.parent) if node.get("lateral") else left.parent
+        parent = left if node.get("lateral") else left.parent
         kind, query = unwrap(node.get("subquery"))
         alias, aliases = _alias(node)
         if kind != "SelectStmt":
@@ -211,16 +218,15 @@ class Queries(Expressions):
         return [Item(alias, columns.renamed(aliases), lockable=lockable)]
 
     def _from_function(self, node: Tree, left: Level, ctes: Ctes) -> list[Item]:
-        level = Level(list(left.items), left.parent)
         for function in each("List", node.get("functions")):
             arguments = _unnested(function)
-            self.expressions(arguments or function.get("items"), level, ctes)
+            self.expressions(arguments or function.get("items"), left, ctes)
         alias, aliases = _alias(node)
-        defined = self._column_definitions(node.get("coldeflist", []), level, ctes)
+        defined = self._column_definitions(node.get("coldeflist", []), left, ctes)
         for function in each("List", node.get("functions")):
             # ROWS FROM (f() AS (a int)): the second element of each pair is a column definition list.
             for inner in each("List", function.get("items", [])[1:]):
-                defined += self._column_definitions(inner.get("items", []), level, ctes)
+                defined += self._column_definitions(inner.get("items", []), left, ctes)
         columns = Columns.of([*aliases, *defined], more=not defined)
         return [Item(alias or _function_name(node), columns)]
 
@@ -233,26 +239,23 @@ class Queries(Expressions):
 
     def _from_table_function(self, node: Tree, left: Level, ctes: Ctes) -> list[Item]:
         """XMLTABLE."""
-        level = Level(list(left.items), left.parent)
-        self.walk("RangeTableFunc", node, level, ctes)
+        self.walk("RangeTableFunc", node, left, ctes)
         columns = [str(c.get("colname", "")) for c in each("RangeTableFuncCol", node.get("columns"))]
         alias, aliases = _alias(node)
         return [Item(alias or "xmltable", Columns.of(columns).renamed(aliases))]
 
     def _from_json_table(self, node: Tree, left: Level, ctes: Ctes) -> list[Item]:
-        level = Level(list(left.items), left.parent)
-        self.walk("JsonTable", node, level, ctes)
+        self.walk("JsonTable", node, left, ctes)
         alias, aliases = _alias(node)
         return [Item(alias or "json_table", Columns.of(_json_columns(node)).renamed(aliases))]
 
     def _from_sample(self, node: Tree, left: Level, ctes: Ctes) -> list[Item]:
         items = self.from_item(node.get("relation", {}), left, ctes)
-        level = Level(list(left.items), left.parent)
         method = strings(node.get("method", []))
         if method[-2:] not in _SAMPLING:
             self.call(method, [{}])
-        self.expressions(node.get("args"), level, ctes)
-        self.expression(node.get("repeatable"), level, ctes)
+        self.expressions(node.get("args"), left, ctes)
+        self.expression(node.get("repeatable"), left, ctes)
         return items
 
     def _from_join(self, node: Tree, left: Level, ctes: Ctes) -> list[Item]:
@@ -261,7 +264,9 @@ class Queries(Expressions):
         level = Level([*lefts, *rights], left.parent)
         shared = strings(node.get("usingClause", []))
         if node.get("isNatural"):
+            self.spend(sum(len(item.columns.named) for item in level.items))
             shared = _common_columns(lefts, rights)
+        self.spend(len(shared) * len(level.items))
         for column in shared:
             for item in level.items:
                 item.touch(column)
@@ -270,6 +275,7 @@ class Queries(Expressions):
         self.expression(node.get("quals"), level, ctes)
         alias, aliases = _alias(node)
         if alias:
+            self.spend(sum(len(item.columns.named) for item in level.items) * (1 + len(shared)))
             return [_joined(alias, aliases, level.items, shared)]
         if "join_using_alias" in node:
             sources = Columns([(column, _sources(level.items, column)) for column in shared])

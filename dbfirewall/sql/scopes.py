@@ -54,9 +54,10 @@ class Table:
         else:
             self.columns.add(column)
 
-    def columns_read(self) -> tuple[str, ...]:
-        """The columns read, as `Effect.columns` has them."""
-        return spelled_out(self.columns | ({_EVERY} if self.every else set()), self.known)
+    @property
+    def touched(self) -> bool:
+        """Whether any column is read."""
+        return self.every or bool(self.columns)
 
 
 def spelled_out(columns: set[str], known: tuple[str, ...] | None) -> tuple[str, ...]:
@@ -81,6 +82,22 @@ class Columns:
 
     named: list[tuple[str, tuple[Source, ...]]] = field(default_factory=list)
     open: bool = False
+    _by_name: dict[str, tuple[Source, ...]] | None = field(default=None, init=False, repr=False)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._index()
+
+    def sources(self, name: str) -> tuple[Source, ...]:
+        """What to touch for the columns of a name (there may be several of one name)."""
+        return self._index().get(name, ())
+
+    def _index(self) -> dict[str, tuple[Source, ...]]:
+        # Made at the first question, which comes when all columns are there.
+        if self._by_name is None:
+            self._by_name = {}
+            for name, sources in self.named:
+                self._by_name[name] = self._by_name.get(name, ()) + sources
+        return self._by_name
 
     @classmethod
     def of(cls, names: Iterable[str], *, more: bool = False) -> Columns:
@@ -131,11 +148,9 @@ class Item:
 
     def touch(self, column: str) -> Ownership:
         """Read `column` of this item if it has one."""
-        owned = [sources for name, sources in self.columns.named if name == column]
-        for sources in owned:
-            for table, base in sources:
+        if column in self.columns:
+            for table, base in self.columns.sources(column):
                 table.touch(base)
-        if owned:
             return Ownership.YES
         if column in SYSTEM_COLUMNS and self.system:
             for table in self.system:
@@ -147,7 +162,7 @@ class Item:
 
     def owns(self, column: str) -> Ownership:
         """What `touch` would answer."""
-        if any(name == column for name, _ in self.columns.named):
+        if column in self.columns:
             return Ownership.YES
         if column in SYSTEM_COLUMNS and self.system:
             return Ownership.YES
@@ -170,6 +185,8 @@ class Level:
 
     items: list[Item]
     parent: Level | None = None
+    _by_name: dict[str, list[Item]] = field(default_factory=dict, init=False, repr=False)
+    _indexed: int = field(default=0, init=False, repr=False)
 
     def outwards(self) -> Iterator[Level]:
         """This level and those around it."""
@@ -177,6 +194,10 @@ class Level:
         while level is not None:
             yield level
             level = level.parent
+
+    def width(self) -> int:
+        """How many items and levels a search may look at: its cost."""
+        return sum(1 + len(level.items) for level in self.outwards())
 
     def touch(self, column: str) -> Ownership:
         """Read the column that an unqualified name means, in every item that could own it.
@@ -202,10 +223,17 @@ class Level:
     def item(self, name: str, schema: str | None = None) -> Item | None:
         """The FROM item that a qualifier means."""
         for level in self.outwards():
-            for item in level.items:
-                if item.name == name and (schema is None or schema in item.schemas):
+            for item in level.named(name):
+                if schema is None or schema in item.schemas:
                     return item
         return None
+
+    def named(self, name: str) -> list[Item]:
+        """This level's items of a name. FROM lists grow while they are read, so new items are indexed then."""
+        for item in self.items[self._indexed :]:
+            self._by_name.setdefault(item.name, []).append(item)
+        self._indexed = len(self.items)
+        return self._by_name.get(name, [])
 
     def read_everything(self) -> None:
         """A reference that nothing here explains may be anything: read every row in sight."""

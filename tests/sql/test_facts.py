@@ -223,3 +223,46 @@ def test_long_chains_are_not_deep() -> None:
     """Operators, unions and nested casts in a row of hundreds are understood."""
     assert statement("SELECT " + " + ".join(["a"] * 400) + " FROM t").effects[0].columns == ("a",)
     assert len(statement(" UNION ALL ".join(["SELECT a FROM t"] * 400)).effects) == 1
+
+
+MANY = 3000
+COSTLY = [
+    pytest.param(
+        f"SELECT {', '.join(f'a{n}' for n in range(MANY))} FROM {', '.join(f't{n}' for n in range(MANY))}",
+        id="names",
+    ),
+    pytest.param(
+        f"SELECT 1 FROM {', '.join(f'generate_series(1, a{n}) g{n}' for n in range(MANY))}", id="lateral"
+    ),
+    pytest.param(
+        "WITH a0 AS (SELECT * FROM users)"
+        + "".join(f", a{n + 1} AS (SELECT x.*, y.* FROM a{n} x, a{n} y)" for n in range(40))
+        + " SELECT * FROM a40",
+        id="doubling stars",
+    ),
+    pytest.param(
+        f"SELECT 1 AS x FROM {', '.join(f'users u{n}' for n in range(MANY))} GROUP BY {', '.join(['x'] * MANY)}",
+        id="group by",
+    ),
+    pytest.param(
+        f"SELECT 1 FROM {', '.join(f'users u{n}' for n in range(MANY))} "
+        + " ".join(f"FOR UPDATE OF u{n}" for n in range(MANY)),
+        id="locks",
+    ),
+]
+
+
+@pytest.mark.parametrize("sql", COSTLY)
+def test_a_search_that_grows_faster_than_the_text_is_refused(sql: str) -> None:
+    """Names times relations, doubling stars: the work for one statement has a limit, and then a refusal."""
+    refusal = facts(sql, SCOPES["live"]).refusal
+    assert refusal is not None
+    assert refusal.code == "too-long"
+
+
+def test_a_wide_query_is_not_too_much() -> None:
+    """A hundred joined tables with a thousand qualified columns are an ordinary generated query."""
+    joins = " ".join(f"JOIN orders o{n} ON o{n}.id = u.id" for n in range(100))
+    columns = ", ".join(f"o{n % 100}.status AS c{n}" for n in range(1000))
+    (only,) = facts(f"SELECT {columns}, name FROM users u {joins}", SCOPES["live"]).statements
+    assert {effect.object_name for effect in only.effects} == {"public.users", "public.orders"}
