@@ -14,7 +14,7 @@ import asyncpg
 
 from dbfirewall.catalog.loader import catalog_fingerprint, load_catalog
 from dbfirewall.catalog.types import Catalog
-from dbfirewall.errors import CatalogError, ConfigError
+from dbfirewall.errors import CatalogError
 from dbfirewall.metrics import Metrics
 from dbfirewall.proxy.dsn import Target
 from dbfirewall.proxy.tasks import TaskOwner
@@ -52,9 +52,13 @@ class CatalogService:
         self._tasks: dict[str, asyncio.Task[Any]] = {}
 
     def watch(self, name: str, target: Target, credentials: Credentials, owner: TaskOwner) -> None:
-        """Begin (or go on) to watch a database with these credentials."""
+        """Begin (or go on) to watch a database with these credentials.
+
+        The snapshot of the same database stays in use when only the credentials change.
+        """
         known = self._watched.get(name)
-        if known is not None and (known.target, known.credentials) == (target, credentials):
+        if known is not None and known.target == target:
+            known.credentials = credentials
             return
         if name in self._tasks:
             self._tasks.pop(name).cancel()
@@ -74,16 +78,20 @@ class CatalogService:
 
     async def wait_for(self, name: str, seconds: float) -> Catalog:
         """The snapshot, waiting for the first one. Raises CatalogError when it does not come in time."""
-        watched = self._watched[name]
+        watched = self._watched.get(name)
+        if watched is None:
+            raise CatalogError("the rules no longer name this database")
         if watched.catalog is None:
             watched.wanted.set()
             try:
-                await asyncio.wait_for(watched.loaded.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await watched.loaded.wait()
             except TimeoutError:
                 raise CatalogError(watched.problem) from None
-        if watched.catalog is None:
+        catalog = watched.catalog
+        if catalog is None:
             raise CatalogError(watched.problem)
-        return watched.catalog
+        return catalog
 
     def refresh_soon(self, name: str) -> None:
         """Something that changes names has run."""
@@ -104,7 +112,8 @@ class CatalogService:
             loaded = await self._load(name, watched)
             pause = self._interval if loaded else RETRY_SECONDS
             try:
-                await asyncio.wait_for(watched.wanted.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await watched.wanted.wait()
                 await asyncio.sleep(DEBOUNCE_SECONDS)
             except TimeoutError:
                 pass
@@ -116,8 +125,7 @@ class CatalogService:
                 await self._read(name, watched, connection)
             finally:
                 await connection.close(timeout=2.0)
-        except (OSError, TimeoutError, ssl.SSLError, CatalogError, ConfigError, asyncpg.PostgresError,
-                asyncpg.InterfaceError) as error:  # fmt: skip
+        except Exception as error:  # noqa: BLE001  whatever it was: a snapshot that nobody refreshes gets stale
             watched.problem = f"{type(error).__name__}: {error}"
             log.warning("catalog of %s: %s", name, watched.problem)
             self._metrics.catalog_refreshes.inc(name, "failed")
@@ -131,10 +139,11 @@ class CatalogService:
             return
         self._version += 1
         catalog = await load_catalog(connection, self._version)
-        watched.catalog, watched.fingerprint = catalog, fingerprint
+        watched.catalog = catalog
         self._metrics.catalog_loaded.set(time.time(), name)
         watched.loaded.set()
         self._on_change(name)
+        watched.fingerprint = fingerprint
 
 
 async def connect_asyncpg(target: Target, credentials: Credentials) -> asyncpg.Connection:

@@ -190,10 +190,10 @@ class Firewall:
 
     async def _read_in_worker(self, session: Session, sql: bytes, resume: Callable[[], None]) -> None:
         started = time.perf_counter()
-        reading = await self.pool.read(sql)
-        self.metrics.parse.observe(time.perf_counter() - started)
-        judge = session.judge
         try:
+            reading = await self.pool.read(sql)
+            self.metrics.parse.observe(time.perf_counter() - started)
+            judge = session.judge
             verdict = await asyncio.to_thread(judge.judge_reading, sql, reading, session.facts)
         except Exception as error:  # noqa: BLE001  a text that can't be judged must not wait for ever
             session.failed(error)

@@ -33,12 +33,14 @@ class ParsePool:
         """The reading of `sql`; a refusal where no worker could give one in time. Never raises but on cancel."""
         worker = await self._free.get()
         try:
-            await asyncio.wait_for(worker.ensure_running(), START_SECONDS)
-            return await asyncio.wait_for(worker.read(sql), self._deadline)
+            async with asyncio.timeout(START_SECONDS):
+                await worker.ensure_running()
+            async with asyncio.timeout(self._deadline):
+                return await worker.read(sql)
         except TimeoutError:
             worker.kill()
             return _refused("timeout", "The statement takes too long to analyse; make it simpler or shorter.")
-        except (OSError, EOFError, ValueError, KeyError, TypeError, RecursionError) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError) as error:
             log.warning("parse worker failed: %s", type(error).__name__)
             worker.kill()
             return _refused(
@@ -67,7 +69,7 @@ class _Worker:
         self._process: asyncio.subprocess.Process | None = None
 
     async def ensure_running(self) -> None:
-        if self._process is None:
+        if self._process is None or self._process.returncode is not None:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "dbfirewall.proxy.parse_worker",
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=1 << 20,

@@ -196,6 +196,9 @@ class ServerSide:
         session.status = status
         if status == m.STATUS_IDLE and session.portals:
             session.portals.clear()
+        if session.catalog_changed and status == m.STATUS_IDLE:
+            session.catalog_changed = False
+            session.firewall.catalog_changed(session)
         if session.copy is not CopyState.NONE and not session.pending:
             raise out_of_step()
 

@@ -82,6 +82,7 @@ class Session:
         self.status = m.STATUS_IDLE
         self.copy = CopyState.NONE
         self.copies = 0
+        self.catalog_changed = False
         self.skipping = False
         self.sent = 0
         self.search_path: tuple[str, ...] | Unchanged | None = UNCHANGED
@@ -196,7 +197,7 @@ class Session:
         self.audit.outcome(call.audit_id, rows, self.sent - call.sent, duration, error)
         call.sent = self.sent
         if call.verdict.changes_catalog and error is None:
-            self.firewall.catalog_changed(self)
+            self.catalog_changed = True
 
     def refused_by(self, sql: bytes, fields: ErrorFields, rule: str, params: bytes | None = None) -> Refused:
         """Record a refusal that no rule of the role decided (a limit, the protocol)."""

@@ -380,3 +380,21 @@ def test_a_row_that_is_cut_off_leaves_no_trace(set_stage: SetStage) -> None:
 def _limited(set_stage: SetStage, **options: object) -> Stage:
     rules = RULES.replace("    access: read-write", "    access: read-write\n    limits: {max_rows: 2}")
     return set_stage(rules=rules, **options)
+
+
+# -- the catalog ----------------------------------------------------------------------------------------------
+
+
+def test_new_names_are_read_when_they_are_committed(stage: Stage) -> None:
+    """A snapshot that is read before COMMIT would not have them."""
+    refreshed = stage.firewall.stage_catalogs.refreshed
+    stage.agent("Q CREATE TABLE orders").server("C CREATE TABLE", "Z I")
+    assert refreshed == ["shop"]
+    stage.agent("Q BEGIN", "Q CREATE TABLE orders", "Q COMMIT")
+    stage.server("C BEGIN", "Z T", "C CREATE TABLE", "Z T")
+    assert refreshed == ["shop"]
+    stage.server("C COMMIT", "Z I")
+    assert refreshed == ["shop", "shop"]
+    stage.agent("Q SELECT 1").server("C SELECT 1", "Z I")
+    stage.agent("Q CREATE TABLE orders").server("E 42P07", "Z I")
+    assert refreshed == ["shop", "shop"]
