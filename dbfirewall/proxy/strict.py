@@ -60,7 +60,14 @@ _UNIT: Final = (
     + m.SYNC_MESSAGE
 )
 _COMMIT: Final = encode_query(b"COMMIT")
-_ISOLATION: Final = frozenset({"read uncommitted", "read committed", "repeatable read", "serializable"})
+_MODES: Final = {
+    "isolation level read uncommitted": b", ISOLATION LEVEL READ UNCOMMITTED",
+    "isolation level read committed": b", ISOLATION LEVEL READ COMMITTED",
+    "isolation level repeatable read": b", ISOLATION LEVEL REPEATABLE READ",
+    "isolation level serializable": b", ISOLATION LEVEL SERIALIZABLE",
+    "deferrable": b", DEFERRABLE",
+}
+"""Words of a `begin` effect's detail → what our own BEGIN says for them."""
 
 
 class Transaction(Enum):
@@ -124,7 +131,7 @@ class StrictAgentSide(AgentSide):
     def _ready_to_run(self, verdict: Verdict) -> bool:
         if self.transaction is not Transaction.NONE or not verdict.statements or len(verdict.statements) > 1:
             return True
-        if _action(verdict) in CONTROL:
+        if _action(verdict) in CONTROL or _unprovable(verdict):
             return True
         self._open(b"")
         return False
@@ -133,6 +140,8 @@ class StrictAgentSide(AgentSide):
         session = self.session
         if len(verdict.statements) > 1:
             return self._refuse(Owed.QUERY, "This role sends one statement at a time (pin: strict).", sql)
+        if _unprovable(verdict):
+            return self._refuse(Owed.QUERY, _UNPROVABLE, sql)
         call = session.begin_call(sql, verdict)
         if verdict.decision is HOUSEKEEPING or not verdict.statements:
             session.pending.append(Pending(Owed.QUERY, call))
@@ -169,10 +178,13 @@ class StrictAgentSide(AgentSide):
         result = super()._parse(buf, start, end)
         if result is not None:
             return result
-        name = decode_parse(buf, start, end).name
-        entry = added_entry(Owed.DESCRIBE, Added.CHECK, prepared=self.session.pending[-1].prepared)
-        self.session.pending.append(entry)
-        return buf[start - m.HEADER : end] + encode_describe(Target(m.TARGET_STATEMENT, name))
+        parse, prepared = decode_parse(buf, start, end), self.session.pending[-1].prepared
+        if prepared is not None and _unprovable(prepared.verdict):
+            self.session.pending.pop()
+            self.session.names.withdraw(parse.name, prepared)
+            return self._refuse(Owed.PARSE, _UNPROVABLE, parse.sql)
+        self.session.pending.append(added_entry(Owed.DESCRIBE, Added.CHECK, prepared=prepared))
+        return buf[start - m.HEADER : end] + encode_describe(Target(m.TARGET_STATEMENT, parse.name))
 
     def _execute(self, buf: bytes, start: int, end: int) -> Outcome:
         result = super()._execute(buf, start, end)
@@ -193,6 +205,14 @@ class StrictAgentSide(AgentSide):
         return m.SYNC_MESSAGE + self._close_ours()
 
 
+_UNPROVABLE: Final = "What EXECUTE runs can't be proved (pin: strict); bind the prepared statement instead."
+
+
+def _unprovable(verdict: Verdict) -> bool:
+    """Whether the facts do not say what the server must answer."""
+    return any(not statement.tags for statement in verdict.statements)
+
+
 def _action(verdict: Verdict) -> str:
     """What a statement is, where it is transaction control; else its first action."""
     effects = verdict.statements[0].effects if verdict.statements else ()
@@ -201,13 +221,8 @@ def _action(verdict: Verdict) -> str:
 
 def _modes(effects: tuple[Effect, ...]) -> bytes:
     """The isolation level and deferrability that the agent's BEGIN asked for, in our own words."""
-    words = ""
-    for effect in effects:
-        if effect.object == ("transaction_isolation",) and effect.value in _ISOLATION:
-            words += f", ISOLATION LEVEL {effect.value.upper()}"
-        elif effect.object == ("transaction_deferrable",) and effect.value == "on":
-            words += ", DEFERRABLE"
-    return words.encode()
+    words = [word for effect in effects if effect.action == "begin" for word in effect.detail.split(", ")]
+    return b"".join(_MODES.get(word, b"") for word in words)
 
 
 class StrictServerSide(ServerSide):

@@ -78,8 +78,12 @@ def _transaction(x: Changes, node: Tree) -> Shape:
     chained = "and chain" if node.get("chain") else ""
     savepoint = ((str(node.get("savepoint_name", "")),),)
     if kind in ("BEGIN", "START"):
-        access = dict(_modes(node.get("options", []))).get("transaction_read_only")
-        x.add("begin", value={"on": "read only", "off": "read write"}.get(str(access)))
+        modes = dict(_modes(node.get("options", [])))
+        access = {"on": "read only", "off": "read write"}.get(str(modes.get("transaction_read_only")))
+        level = modes.get("transaction_isolation")
+        asked = [f"isolation level {level}"] if level is not None else []
+        asked += ["deferrable"] if modes.get("transaction_deferrable") == "on" else []
+        x.add("begin", value=access, detail=", ".join(asked))
         return Shape("begin", tags=("BEGIN", "START"))
     if kind == "COMMIT":
         x.add("commit", detail=chained)

@@ -177,9 +177,8 @@ _FORMS: tuple[tuple[str, Callable[[re.Match[str]], Statement]], ...] = (
         "create", _relation("create", found[1], kind="table"), changes_catalog=True)),
     (r"COPY (\w+) FROM STDIN", lambda found: _statement(
         "copy", _relation("copy_from", found[1]), copy_from_stdin=True)),
-    (r"(BEGIN|COMMIT|ROLLBACK|SAVEPOINT)(?: (\w+)=(\w+))?", lambda found: _statement(
-        found[1].lower(), Effect(found[1].lower()),
-        *([Effect("set", (found[2],), value=found[3])] if found[2] else []))),
+    (r"(BEGIN|COMMIT|ROLLBACK|SAVEPOINT)(?: (.+))?", lambda found: _statement(
+        found[1].lower(), Effect(found[1].lower(), detail=(found[2] or "").lower()))),
     (r"SET (\w+)=(\S*)", lambda found: _statement("set", Effect("set", (found[1],), value=found[2]))),
     (r"DISCARD ALL", lambda _: _statement("discard", Effect("discard"))),
     (r"DEALLOCATE ALL", lambda _: _statement("deallocate", Effect("deallocate"))),

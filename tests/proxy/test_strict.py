@@ -82,6 +82,22 @@ def test_two_statements_in_one_query_are_refused(stage: Stage) -> None:
     assert stage.decisions() == [(f"{SELECT}; {SELECT}", "deny")]
 
 
+@pytest.mark.parametrize(
+    ("sent", "poison"),
+    [(["Q EXECUTE a"], ["Q !"]), (["P : EXECUTE a", "S"], ["P !", "S", CLOSE])],
+    ids=["Q", "P"],
+)
+def test_what_cannot_be_proved_is_refused(stage: Stage, sent: list[str], poison: list[str]) -> None:
+    """What EXECUTE answers is not known beforehand: refused, where the session would end otherwise."""
+    in_transaction(stage).agent("P a: SELECT 1", "S").server("1", "t", "T", "Z T")
+    stage.agent("Q ROLLBACK").server("1", "2", "n", "C ROLLBACK", "Z I").new_server_bytes()
+    stage.agent(*sent)
+    if sent[0][0] == "P":
+        stage.server_gets(OPEN).server(*OPENED)
+    stage.server_gets(*poison)
+    assert stage.decisions()[-1] == ("EXECUTE a", "deny")
+
+
 def test_an_empty_query_is_sent_empty(stage: Stage) -> None:
     """Whatever comments it held."""
     stage.agent("Q ;").server_gets("Q")
@@ -113,10 +129,9 @@ def test_the_agents_begin_is_in_our_words(stage: Stage) -> None:
 @pytest.mark.parametrize(
     ("asked", "sent"),
     [
-        ("transaction_isolation=serializable", ", ISOLATION LEVEL SERIALIZABLE"),
-        ("transaction_deferrable=on", ", DEFERRABLE"),
-        ("transaction_deferrable=off", ""),
-        ("transaction_read_only=on", ""),
+        ("ISOLATION LEVEL SERIALIZABLE, DEFERRABLE", ", ISOLATION LEVEL SERIALIZABLE, DEFERRABLE"),
+        ("ISOLATION LEVEL REPEATABLE READ", ", ISOLATION LEVEL REPEATABLE READ"),
+        ("READ WRITE", ""),
     ],
 )
 def test_the_isolation_that_begin_asks_for_is_kept(stage: Stage, asked: str, sent: str) -> None:
