@@ -93,7 +93,7 @@ BEGIN READ WRITE
 --> begin = read write
 
 BEGIN ISOLATION LEVEL SERIALIZABLE, READ ONLY, DEFERRABLE
---> begin = read only
+--> begin [isolation level serializable, deferrable] = read only
 
 START TRANSACTION READ ONLY
 --> begin = read only
