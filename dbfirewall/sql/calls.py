@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dbfirewall.catalog.types import Function
-from dbfirewall.sql.constants import constant, fold, identifier_parts
+from dbfirewall.sql.constants import constant, identifier_parts
 from dbfirewall.sql.effects import Effects
 from dbfirewall.sql.functions import ACTIONS, HIDE_THE_ROW, TYPE_NAMES, action_of, harmless
+from dbfirewall.sql.lexer import fold
 from dbfirewall.sql.nodes import Tree, unwrap
 
 _ESCAPES = {"role": "set_role", "session_authorization": "set_session_authorization"}

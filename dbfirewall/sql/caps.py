@@ -12,6 +12,9 @@ MAX_TEXT_BYTES = 256 * 1024
 MAX_TOKENS = 60_000
 """Most tokens of one text. libpg_query needs about 1 µs and 1 kB for each."""
 
+MAX_WRITTEN_TOKENS = 2 * MAX_TOKENS
+"""Most tokens that libpg_query may write for one text, where it repeats itself (see expansion.py)."""
+
 MAX_STATEMENTS = 100
 """Most non-empty statements in one text."""
 

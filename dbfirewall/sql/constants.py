@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from dbfirewall.sql.lexer import fold, truncate
 from dbfirewall.sql.nodes import Tree, unwrap
 
 _PART = re.compile(r'\s*(?:"((?:[^"]|"")+)"|([A-Za-z_\x80-\U0010ffff][\w$\x80-\U0010ffff]*))\s*(\.|$)')
@@ -36,18 +37,8 @@ def identifier_parts(text: str) -> tuple[str | None, str] | None:
     position = 0
     while match := _PART.match(text, position):
         quoted, plain, end = match.groups()
-        parts.append(_truncate(quoted.replace('""', '"') if quoted is not None else fold(plain)))
+        parts.append(truncate(quoted.replace('""', '"') if quoted is not None else fold(plain)))
         position = match.end()
         if not end:
             return ((parts[-2] if len(parts) > 1 else None), parts[-1]) if position == len(text) else None
     return None
-
-
-def fold(name: str) -> str:
-    """ASCII letters in lower case, as Postgres folds identifiers (in UTF-8) and names of parameters."""
-    return "".join(chr(ord(c) + 32) if "A" <= c <= "Z" else c for c in name)
-
-
-def _truncate(name: str) -> str:
-    """The first 63 bytes, whole characters only: NAMEDATALEN."""
-    return name.encode()[:63].decode("utf-8", "ignore")

@@ -7,6 +7,7 @@ from typing import Any
 from dbfirewall.sql import caps, glot, pgquery
 from dbfirewall.sql.agreement import contradiction
 from dbfirewall.sql.canonical import template
+from dbfirewall.sql.expansion import written_tokens
 from dbfirewall.sql.facts import Refusal
 from dbfirewall.sql.lexer import LexError, tokenize
 from dbfirewall.sql.outline import Outline, explained, outline
@@ -40,6 +41,8 @@ def _read(sql: bytes) -> Reading:
     except UnicodeDecodeError:
         return _refused("encoding", "the text is not valid UTF-8")
     tokens = tokenize(text)
+    if written_tokens(tokens) > caps.MAX_WRITTEN_TOKENS:
+        return _refused("too-deep", "lists of columns are assigned to in one another too often")
     outlines = outline(tokens)
     trees = pgquery.parse(sql)
     if len(outlines) != len(trees):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dbfirewall.sql.calls import setting_action
 from dbfirewall.sql.changes import Changes
-from dbfirewall.sql.constants import constant, fold
+from dbfirewall.sql.constants import constant
 from dbfirewall.sql.expressions import NO_CTES
+from dbfirewall.sql.lexer import fold
 from dbfirewall.sql.nodes import Tree, each
 from dbfirewall.sql.scopes import Level
 from dbfirewall.sql.shapes import Handler, Shape
