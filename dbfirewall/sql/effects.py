@@ -38,7 +38,7 @@ class Effects:
         self._tables: list[Table] = []
         self._implicit_casts = False
         self._budget = MAX_STEPS
-        self._run: set[tuple[str, str]] = set()
+        self._looked_behind: set[tuple[str, str]] = set()
 
     @property
     def size(self) -> int:
@@ -126,10 +126,10 @@ class Effects:
         if (
             relation is None
             or relation.schema in SYSTEM_SCHEMAS
-            or (relation.schema, relation.name) in self._run
+            or (relation.schema, relation.name) in self._looked_behind
         ):
             return
-        self._run.add((relation.schema, relation.name))
+        self._looked_behind.add((relation.schema, relation.name))
         name = Effect("", (relation.schema, relation.name)).object_name
         self._run_all(relation.calls, f"through {relation.kind} {name}")
 
