@@ -57,7 +57,8 @@ class Verdict:
     `cell`: its counter. `copy_in`: how many times the client is going to send CopyData.
     `loosens`: parameters whose tripwires stand down.
     `search_path`: what it is afterwards, None where that is not known.
-    `prepares`: names that SQL-level PREPARE defines. `reusable`: whether it holds for other sessions too.
+    `prepares`: names that SQL-level PREPARE defines. `deallocates`: whether it may drop some.
+    `reusable`: whether it holds for other sessions too.
     """
 
     outcome: str
@@ -71,12 +72,13 @@ class Verdict:
     search_path: tuple[str, ...] | Unchanged | None = UNCHANGED
     loosens: frozenset[str] = frozenset()
     prepares: tuple[bytes, ...] = ()
+    deallocates: bool = False
     reusable: bool = True
 
     @cached_property
     def plain(self) -> bool:
         """Whether running it changes nothing that the session keeps track of."""
-        return not (self.loosens or self.prepares) and self.search_path is UNCHANGED
+        return not (self.loosens or self.prepares or self.deallocates) and self.search_path is UNCHANGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +191,7 @@ class Judge:
             search_path=None if any(map(_changes_path, effects)) else UNCHANGED,
             loosens=frozenset(name for effect in effects for name in _loosened(effect)),
             prepares=tuple(s.prepares.encode() for s in analysis.statements if s.prepares is not None),
+            deallocates=any(effect.action in ("deallocate", "discard") for effect in effects),
             reusable=not any(effect.action in _SESSION_DEPENDENT for effect in effects),
         )
 

@@ -12,10 +12,8 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Final
 
-from dbfirewall.errors import ProtocolError, SqlState
+from dbfirewall.errors import ProtocolError
 from dbfirewall.gate import Verdict
-from dbfirewall.policy.decision import Decision
-from dbfirewall.policy.refusal import ErrorFields, refusal
 from dbfirewall.proxy.pending import (
     BIND,
     DESCRIBE,
@@ -29,8 +27,17 @@ from dbfirewall.proxy.pending import (
     parse_entry,
     poisoned,
 )
-from dbfirewall.proxy.refusals import poison_parse, poison_query
-from dbfirewall.proxy.session import MAX_PORTALS, Session
+from dbfirewall.proxy.refusals import (
+    FUNCTION_CALL,
+    MAX_NAME,
+    NAME_TOO_LONG,
+    no_such_portal,
+    no_such_statement,
+    poison_parse,
+    poison_query,
+    too_many,
+)
+from dbfirewall.proxy.session import MAX_PENDING, MAX_PORTALS, Session
 from dbfirewall.wire import limits
 from dbfirewall.wire import messages as m
 from dbfirewall.wire.frontend import (
@@ -57,11 +64,6 @@ _TAILS: Final = (
     (_EXECUTE_SYNC, False),
 )
 """What most drivers send after a Bind of the unnamed portal, to the byte: (bytes, whether with a Describe)."""
-MAX_NAME: Final = 63
-"""Security limit: bytes of a statement's or portal's name. Postgres looks longer ones up by their beginning
-(NAMEDATALEN - 1 bytes), so that two names of ours could be one of its own.
-"""
-
 _NO_PARAMETERS: Final = 6
 """Length of Bind's parameter section when it has no parameters: three zero counts."""
 
@@ -106,6 +108,8 @@ class AgentSide:
                 data = self._collect(data)
             if data and not session.ended:
                 self._walk(data)
+                if len(session.pending) > MAX_PENDING:
+                    session.relieved = self.hold()
         except Exception as error:  # noqa: BLE001  the last line of defence: it ends the session
             session.failed(error)
 
@@ -263,6 +267,10 @@ class AgentSide:
             return self._poison(Owed.QUERY, session.refused_by(sql, over, "limits"))
         if verdict.outcome != "allow":
             return self._poison(Owed.QUERY, session.refused(sql, verdict))
+        if verdict.prepares and session.names.full(sql):
+            return self._poison(
+                Owed.QUERY, session.refused_by(sql, too_many("prepared statements"), "limits")
+            )
         session.names.next_segment()
         return self._run_query(sql, verdict)
 
@@ -286,12 +294,15 @@ class AgentSide:
         if verdict is None:
             return self._hold(sql)
         if verdict.outcome == "deny":
+            if (over := session.charge()) is not None:
+                return self._poison(Owed.PARSE, session.refused_by(sql, over, "limits"))
             return self._poison(Owed.PARSE, session.refused(sql, verdict))
         if len(name) > MAX_NAME:
-            return self._poison(Owed.PARSE, session.refused_by(sql, _NAME_TOO_LONG, "protocol"))
-        if session.names.full(name, sql):
-            too_many = _too_many("prepared statements")
-            return self._poison(Owed.PARSE, session.refused_by(sql, too_many, "limits"))
+            return self._poison(Owed.PARSE, session.refused_by(sql, NAME_TOO_LONG, "protocol"))
+        if session.names.full(sql):
+            return self._poison(
+                Owed.PARSE, session.refused_by(sql, too_many("prepared statements"), "limits")
+            )
         prepared = Prepared(sql, verdict, session.judge, text=session.firewall.audit.sql_member(sql))
         session.names.add(name, prepared)
         session.pending.append(parse_entry(name, prepared))
@@ -310,7 +321,7 @@ class AgentSide:
         portal, name = buf[start:portal_end], buf[portal_end + 1 : name_end]
         meanings = session.names.meanings(name)
         if not meanings:
-            return self._poison(Owed.PARSE, session.refused_by(b"", _no_such_statement(name), "protocol"))
+            return self._poison(Owed.PARSE, session.refused_by(b"", no_such_statement(name), "protocol"))
         params = buf[name_end + 1 : end] if end - name_end - 1 > _NO_PARAMETERS else None
         for prepared in meanings:
             verdict = prepared.verdict
@@ -326,11 +337,17 @@ class AgentSide:
             return self._poison(Owed.PARSE, session.refused_by(prepared.sql, over, "limits", params))
         if len(portal) > MAX_NAME:
             return self._poison(
-                Owed.PARSE, session.refused_by(prepared.sql, _NAME_TOO_LONG, "protocol", params)
+                Owed.PARSE, session.refused_by(prepared.sql, NAME_TOO_LONG, "protocol", params)
             )
         if len(session.portals) >= MAX_PORTALS:
-            too_many = _too_many("portals")
-            return self._poison(Owed.PARSE, session.refused_by(prepared.sql, too_many, "limits", params))
+            return self._poison(
+                Owed.PARSE, session.refused_by(prepared.sql, too_many("portals"), "limits", params)
+            )
+        if verdict.prepares and session.names.full(prepared.sql):
+            return self._poison(
+                Owed.PARSE,
+                session.refused_by(prepared.sql, too_many("prepared statements"), "limits", params),
+            )
         session.portals[portal] = session.begin_call(prepared.sql, verdict, params, prepared.text)
         session.pending.append(BIND)
         return None
@@ -360,7 +377,7 @@ class AgentSide:
         portal = decode_execute(buf, start, end).portal
         call = session.portals.get(portal)
         if call is None:
-            return self._poison(Owed.PARSE, session.refused_by(b"", _no_such_portal(portal), "protocol"))
+            return self._poison(Owed.PARSE, session.refused_by(b"", no_such_portal(portal), "protocol"))
         if call.judge is not session.judge or not call.verdict.reusable:
             verdict = session.judge_again(call.sql, call.verdict, call.judge)
             if verdict is None:
@@ -377,7 +394,7 @@ class AgentSide:
         """The fast-path function call carries no SQL that could be judged: always refused."""
         if self.session.skipping:
             return b""
-        return self._poison(Owed.QUERY, self.session.refused_by(b"", _FUNCTION_CALL, "built-in"))
+        return self._poison(Owed.QUERY, self.session.refused_by(b"", FUNCTION_CALL, "built-in"))
 
     # -- the rest ---------------------------------------------------------------------------------------------
 
@@ -393,7 +410,9 @@ class AgentSide:
             return b""
         target = decode_close(buf, start, end)
         of_statement = target.kind == m.TARGET_STATEMENT
-        self.session.pending.append(close_entry(target.name, of_statement=of_statement))
+        self.session.pending.append(
+            close_entry(target.name, self.session.names.sent, of_statement=of_statement)
+        )
         return None
 
     def _sync(self, buf: bytes, start: int, end: int) -> Outcome:
@@ -466,41 +485,3 @@ class AgentSide:
 
 def _nothing() -> None:
     """Nothing is held."""
-
-
-_FUNCTION_CALL: Final = refusal(
-    Decision(
-        "deny",
-        SqlState.NOT_UNDERSTOOD,
-        "built-in",
-        "The fast-path function call carries no SQL that could be judged.",
-        "Call the function in a SELECT instead.",
-        "after-rewrite",
-    )
-)
-
-
-_NAME_TOO_LONG: Final = ErrorFields(
-    "42622",
-    "The name is too long.",
-    "",
-    f"Names of prepared statements and portals have at most {MAX_NAME} bytes.",
-)
-
-
-def _too_many(what: str) -> ErrorFields:
-    return ErrorFields.limit(f"This session holds too many {what}.", f"Close {what} that are not needed.")
-
-
-def _no_such_statement(name: bytes) -> ErrorFields:
-    shown = name.decode("utf-8", "replace")
-    text = (
-        f'prepared statement "{shown}" does not exist'
-        if name
-        else "unnamed prepared statement does not exist"
-    )
-    return ErrorFields("26000", text, "", "")
-
-
-def _no_such_portal(name: bytes) -> ErrorFields:
-    return ErrorFields("34000", f'portal "{name.decode("utf-8", "replace")}" does not exist', "", "")

@@ -11,6 +11,8 @@ Rules (https://www.postgresql.org/docs/current/protocol-flow.html):
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from time import perf_counter
@@ -62,10 +64,12 @@ class Call:
 
     `sent`: the session's byte count when it began. `rows`: DataRows so far (counted where a limit needs it);
     `total`: rows by its command tags. `cut`: the row limit was reached. `ended`: its outcome is recorded.
+    `names_sent`: as in `Pending`, where the statement deallocates.
     """
 
     __slots__ = (
-        "audit_id", "cut", "ended", "judge", "refused_rows", "rows", "sent", "sql", "started", "total", "verdict",
+        "audit_id", "cut", "ended", "judge", "names_sent", "refused_rows", "rows", "sent", "sql", "started",
+        "total", "verdict",
     )  # fmt: skip
 
     def __init__(self, audit_id: str, sql: bytes, verdict: Verdict, judge: Judge, sent: int) -> None:
@@ -80,25 +84,25 @@ class Call:
         self.cut = False
         self.ended = False
         self.refused_rows = False
+        self.names_sent = 0
 
 
 class Prepared:
-    """One meaning of a prepared-statement name. `confirmed`: the server has answered ParseComplete.
+    """One meaning of a prepared-statement name. `text`: the audit's `sql_member` of `sql`, made once.
 
-    `text`: the audit's `sql_member` of `sql`, made once. `segment`: see `StatementNames`.
+    `segment`, `serial`: see `StatementNames`. `from_sql`: by PREPARE.
     """
 
-    __slots__ = ("confirmed", "judge", "segment", "sql", "text", "verdict")
+    __slots__ = ("from_sql", "judge", "segment", "serial", "sql", "text", "verdict")
 
-    def __init__(
-        self, sql: bytes, verdict: Verdict, judge: Judge, *, text: str, confirmed: bool = False
-    ) -> None:
+    def __init__(self, sql: bytes, verdict: Verdict, judge: Judge, *, text: str) -> None:
         self.sql = sql
         self.verdict = verdict
         self.judge = judge
         self.text = text
-        self.confirmed = confirmed
+        self.from_sql = False
         self.segment = -1
+        self.serial = 0
 
 
 class Pending:
@@ -106,13 +110,15 @@ class Pending:
     times a second.
 
     `poison`: the token that stands in the forwarded text; `error`: what the agent gets instead of its error.
-    `name`: of the statement or portal; `of_statement`: which of the two a Close closes.
+    `name`: of the statement or portal; `of_statement`: which of the two a Close closes; `names_sent`: how many
+    meanings of names had been sent before it.
     """
 
     poison: bytes = b""
     error: bytes = b""
     name: bytes = b""
     of_statement: bool = False
+    names_sent: int = 0
     prepared: Prepared | None = None
     added: Added = Added.NO
 
@@ -135,10 +141,10 @@ def parse_entry(name: bytes, prepared: Prepared) -> Pending:
     return entry
 
 
-def close_entry(name: bytes, *, of_statement: bool) -> Pending:
+def close_entry(name: bytes, names_sent: int, *, of_statement: bool) -> Pending:
     """The entry of a Close."""
     entry = Pending(Owed.CLOSE)
-    entry.name, entry.of_statement = name, of_statement
+    entry.name, entry.of_statement, entry.names_sent = name, of_statement, names_sent
     return entry
 
 
@@ -172,15 +178,16 @@ class StatementNames:
     allowed for every meaning that was sent and not answered, and for the one that is confirmed.
     """
 
-    MAX_NAMES = 10_000
-    MAX_MEANINGS = 10_000
     MAX_BYTES = 32 * 1024 * 1024
-    """Security limits: names, meanings of one name in flight, and bytes of their texts."""
+    """Security limit: what all meanings together may weigh (twice their texts, and MEANING_BYTES each)."""
+    MEANING_BYTES = 400
 
     def __init__(self) -> None:
-        self._names: dict[bytes, list[Prepared]] = {}
+        self._names: dict[bytes, deque[Prepared]] = {}
         self._bytes = 0
         self._segment = 0
+        self.sent = 0
+        """How many meanings were ever sent. What was sent later than a Close is not closed by it."""
 
     def __len__(self) -> int:
         return len(self._names)
@@ -189,47 +196,59 @@ class StatementNames:
         """A Sync or a Query was sent."""
         self._segment += 1
 
-    def meanings(self, name: bytes) -> list[Prepared]:
+    def meanings(self, name: bytes) -> Sequence[Prepared]:
         """Every meaning that a Bind sent now may find, oldest first; empty where the name is not known."""
         meanings = self._names.get(name)
         if meanings is None:
-            return []
+            return ()
         if len(meanings) > 1 and meanings[-1].segment == self._segment:
-            return meanings[-1:]
+            return (meanings[-1],)
         return meanings
 
-    def full(self, name: bytes, sql: bytes) -> bool:
-        """Whether one more meaning of `name` would be too many, or too much."""
-        meanings = self._names.get(name)
-        if self._bytes + len(sql) > self.MAX_BYTES:
-            return True
-        return len(self._names) >= self.MAX_NAMES if meanings is None else len(meanings) >= self.MAX_MEANINGS
+    def full(self, sql: bytes) -> bool:
+        """Whether one more meaning would be too much."""
+        return self._bytes + 2 * len(sql) + self.MEANING_BYTES > self.MAX_BYTES
 
     def add(self, name: bytes, prepared: Prepared) -> None:
         """`name` was sent to the server with one more meaning."""
-        if not prepared.confirmed:
-            prepared.segment = self._segment
-        self._names.setdefault(name, []).append(prepared)
-        self._bytes += len(prepared.sql)
+        self.sent += 1
+        prepared.serial, prepared.segment = self.sent, self._segment
+        self._names.setdefault(name, deque()).append(prepared)
+        self._bytes += 2 * len(prepared.sql) + self.MEANING_BYTES
+
+    def add_from_sql(self, name: bytes, prepared: Prepared) -> None:
+        """A PREPARE of `name` was sent. It has no answer of its own, so it holds until something else is sure."""
+        for other in self._names.get(name, ()):
+            if other.from_sql and other.sql == prepared.sql:
+                self._remove(name, other)
+                break
+        prepared.from_sql = True
+        self.add(name, prepared)
+        prepared.segment = -1
 
     def confirm(self, name: bytes, prepared: Prepared) -> None:
         """ParseComplete: this meaning holds, and older ones are gone."""
-        prepared.confirmed = True
-        meanings = self._names[name]
-        if meanings[0] is not prepared:
-            self._replace(name, meanings[meanings.index(prepared) :])
+        self.forget(name, prepared.serial - 1)
 
     def withdraw(self, name: bytes, prepared: Prepared) -> None:
         """The server skipped or refused it."""
-        self._replace(name, [other for other in self._names.get(name, []) if other is not prepared])
+        if prepared in self._names.get(name, ()):
+            self._remove(name, prepared)
 
-    def close(self, name: bytes) -> None:
-        """CloseComplete: what was confirmed is gone; what was sent after it is not."""
-        self._replace(name, [prepared for prepared in self._names.get(name, []) if not prepared.confirmed])
+    def forget(self, name: bytes, sent: int) -> None:
+        """CloseComplete or DEALLOCATE: of this name, the first `sent` meanings that were ever sent are gone."""
+        meanings = self._names.get(name)
+        while meanings and meanings[0].serial <= sent:
+            self._remove(name, meanings[0])
 
-    def _replace(self, name: bytes, meanings: list[Prepared]) -> None:
-        before = self._names.pop(name, [])
-        self._bytes += sum(len(prepared.sql) for prepared in meanings)
-        self._bytes -= sum(len(prepared.sql) for prepared in before)
-        if meanings:
-            self._names[name] = meanings
+    def forget_all(self, sent: int) -> None:
+        """DEALLOCATE ALL or DISCARD ALL."""
+        for name in list(self._names):
+            self.forget(name, sent)
+
+    def _remove(self, name: bytes, prepared: Prepared) -> None:
+        meanings = self._names[name]
+        meanings.remove(prepared)
+        self._bytes -= 2 * len(prepared.sql) + self.MEANING_BYTES
+        if not meanings:
+            del self._names[name]

@@ -7,9 +7,11 @@ and transaction status right (docs/architecture.md); its error is recognised by 
 from __future__ import annotations
 
 import secrets
+from typing import Final
 
 from dbfirewall.errors import SqlState
-from dbfirewall.policy.refusal import ErrorFields
+from dbfirewall.policy.decision import Decision
+from dbfirewall.policy.refusal import ErrorFields, refusal
 from dbfirewall.proxy.pending import Refused
 from dbfirewall.wire.backend import encode_error_response
 from dbfirewall.wire.frontend import Parse, encode_parse, encode_query
@@ -46,3 +48,53 @@ def poison_parse(refused: Refused) -> bytes:
     It names a statement of its own: an unnamed Parse, even a failing one, would drop the unnamed statement.
     """
     return encode_parse(Parse(refused.token, refused.token))
+
+
+MAX_NAME: Final = 63
+"""Security limit: bytes of a statement's or portal's name. Postgres looks longer ones up by their beginning
+(NAMEDATALEN - 1 bytes), so that two names of ours could be one of its own.
+"""
+
+FUNCTION_CALL: Final = refusal(
+    Decision(
+        "deny",
+        SqlState.NOT_UNDERSTOOD,
+        "built-in",
+        "The fast-path function call carries no SQL that could be judged.",
+        "Call the function in a SELECT instead.",
+        "after-rewrite",
+    )
+)
+
+
+NAME_TOO_LONG: Final = ErrorFields(
+    "42622",
+    "The name is too long.",
+    "",
+    f"Names of prepared statements and portals have at most {MAX_NAME} bytes.",
+)
+
+
+def too_many(what: str) -> ErrorFields:
+    """53400: a session holds more prepared statements or portals than it may."""
+    return ErrorFields.limit(f"This session holds too many {what}.", f"Close {what} that are not needed.")
+
+
+def no_such_statement(name: bytes) -> ErrorFields:
+    """As Postgres says it."""
+    shown = _shown(name)
+    text = (
+        f'prepared statement "{shown}" does not exist'
+        if name
+        else "unnamed prepared statement does not exist"
+    )
+    return ErrorFields("26000", text, "", "")
+
+
+def no_such_portal(name: bytes) -> ErrorFields:
+    """As Postgres says it."""
+    return ErrorFields("34000", f'portal "{_shown(name)}" does not exist', "", "")
+
+
+def _shown(name: bytes) -> str:
+    return name[:MAX_NAME].decode("utf-8", "replace")

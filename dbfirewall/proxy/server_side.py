@@ -13,7 +13,7 @@ from typing import Final
 
 from dbfirewall.errors import ProtocolError, SqlState
 from dbfirewall.proxy.pending import BIND, SYNC, Call, CopyState, Owed, Pending
-from dbfirewall.proxy.session import Session
+from dbfirewall.proxy.session import MAX_PENDING, Session
 from dbfirewall.wire import messages as m
 from dbfirewall.wire.backend import (
     decode_command_complete,
@@ -130,6 +130,15 @@ class ServerSide:
         reply = out[0] if len(out) == 1 else b"".join(out)
         session.firewall.bytes_to_agent.value += len(reply)
         session.agent_peer.send(reply)
+        if session.relieved is not None or session.firewall.draining:
+            self._after_walk()
+
+    def _after_walk(self) -> None:
+        """Read the agent again where it had sent too much; end an idle session of a firewall that shuts down."""
+        session = self.session
+        if session.relieved is not None and len(session.pending) < MAX_PENDING // 2:
+            relieve, session.relieved = session.relieved, None
+            relieve()
         if session.firewall.draining and session.idle:
             session.drain()
 
@@ -170,7 +179,10 @@ class ServerSide:
         """The end of one statement: of an Execute, or of one in a Query that may hold more."""
         session = self.session
         call = self._running()
-        rows = tag_rows(decode_command_complete(buf, start, end)) if end > start else 0
+        tag = decode_command_complete(buf, start, end) if end > start else b""
+        rows = tag_rows(tag)
+        if call.verdict.deallocates:
+            session.deallocated(call, tag)
         if session.pending[0].kind is Owed.EXECUTE:
             session.pending.popleft()
             session.end_call(call, rows, SqlState.LIMIT if call.cut else None)
@@ -194,7 +206,8 @@ class ServerSide:
         else:
             raise out_of_step()
         session.status = status
-        if status == m.STATUS_IDLE and session.portals:
+        if status == m.STATUS_IDLE and session.portals and not session.pending:
+            # Where more was sent, some of these may be bound in it; a portal that is gone is the server's to say.
             session.portals.clear()
         if session.catalog_changed and status == m.STATUS_IDLE:
             session.catalog_changed = False
@@ -253,7 +266,7 @@ class ServerSide:
     def _close_complete(self, buf: bytes, start: int, end: int) -> None:
         entry = self._settle(Owed.CLOSE)
         if entry.of_statement:
-            self.session.names.close(entry.name)
+            self.session.names.forget(entry.name, entry.names_sent)
         else:
             self.session.portals.pop(entry.name, None)
 

@@ -39,6 +39,10 @@ MAX_PORTALS = 10_000
 """Security limit: named portals that one transaction may hold."""
 
 
+MAX_PENDING = 10_000
+"""Security limit: messages that the server has not answered before no more are read (and those of one chunk)."""
+
+
 class Session:
     """State of one session. `tripwires`: reported parameter (lower case) → the value it must keep.
 
@@ -89,6 +93,7 @@ class Session:
         self.ended = False
         self.terminating = False
         self.copy_settled: Callable[[], None] = _nothing
+        self.relieved: Callable[[], None] | None = None
         self.hold_agent: Callable[[], Callable[[], None]] = lambda: _nothing
         self.facts = SessionFacts(executable=self._executable)
         self._ready: tuple[bytes, Judge, Verdict] | None = None
@@ -185,10 +190,9 @@ class Session:
         if verdict.search_path is not UNCHANGED and verdict.search_path != self.search_path:
             self.search_path = verdict.search_path
             self.refresh_judge()
+        call.names_sent = self.names.sent
         for name in verdict.prepares:
-            if self.names.full(name, sql):
-                raise ProtocolError("too many prepared statements in this session", SqlState.LIMIT)
-            self.names.add(name, Prepared(sql, verdict, self.judge, text=text, confirmed=True))
+            self.names.add_from_sql(name, Prepared(sql, verdict, self.judge, text=text))
         return call
 
     def end_call(self, call: Call, rows: int | None, error: str | None = None) -> None:
@@ -198,6 +202,15 @@ class Session:
         call.sent = self.sent
         if call.verdict.changes_catalog and error is None:
             self.catalog_changed = True
+
+    def deallocated(self, call: Call, tag: bytes) -> None:
+        """A statement that may drop prepared statements has run; `tag`: its command tag."""
+        if tag in (b"DEALLOCATE ALL", b"DISCARD ALL"):
+            self.names.forget_all(call.names_sent)
+        elif len(call.verdict.statements) == 1:
+            for effect in call.verdict.statements[0].effects:
+                if effect.action == "deallocate" and tag == b"DEALLOCATE":
+                    self.names.forget(str(effect.object[0]).encode(), call.names_sent)
 
     def refused_by(self, sql: bytes, fields: ErrorFields, rule: str, params: bytes | None = None) -> Refused:
         """Record a refusal that no rule of the role decided (a limit, the protocol)."""
