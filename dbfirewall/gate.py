@@ -20,7 +20,7 @@ from typing import Final
 from dbfirewall.audit import decision_members
 from dbfirewall.catalog.types import Catalog, Scope
 from dbfirewall.metrics import Cell, Metrics
-from dbfirewall.policy.decision import Context, Decision, decide
+from dbfirewall.policy.decision import Context, Decision, admit, decide
 from dbfirewall.policy.housekeeping import housekeeping, loosened
 from dbfirewall.policy.models import Role
 from dbfirewall.policy.refusal import ErrorFields, refusal
@@ -150,8 +150,9 @@ class Judge:
             verdict = replace(self._verdict(Analysis(), HOUSEKEEPING), loosens=loosens, search_path=path)
         else:
             analysis = resolve(reading, self.scope)
-            verdict = self._verdict(analysis, decide(analysis, self.role, context))
             self._count_refusal(analysis)
+            analysis = admit(analysis, self.role)
+            verdict = self._verdict(analysis, decide(analysis, self.role, context))
         if not verdict.reusable:
             return verdict
         template = fast_template(sql)
@@ -225,7 +226,7 @@ class ByteBoundedCache:
 
 
 _SESSION_DEPENDENT = frozenset({"execute", "deallocate", "prepare", "discard"})
-_LOOSENS_ALL = frozenset({"code", "discard", "set_role", "set_session_authorization"})
+_LOOSENS_ALL = frozenset({"code", "discard", "set_role", "set_session_authorization", "unknown"})
 
 
 def _changes_path(effect: Effect) -> bool:

@@ -76,7 +76,8 @@ def check(
 
 
 def _judge(role: Role, catalog: Catalog) -> Callable[[bytes], Decision]:
-    scope = Scope(catalog, tuple(schema for schema in role.search_path if schema != USER_SCHEMA))
+    path = role.search_path
+    scope = Scope(catalog, None if path is None else tuple(each for each in path if each != USER_SCHEMA))
     context = Context(catalog=catalog)
     return lambda sql: decide(analyze(sql, scope), role, context)
 

@@ -110,6 +110,7 @@ OFFLINE = Context()
 
 def decide(analysis: Analysis, role: Role, context: Context = OFFLINE) -> Decision:
     """The decision of `role`'s rules on one message."""
+    analysis = admit(analysis, role)
     if analysis.refusal is not None:
         return _refused(analysis.refusal)
     prepared: set[str] = set()
@@ -133,6 +134,18 @@ def decide(analysis: Analysis, role: Role, context: Context = OFFLINE) -> Decisi
         tuple(statements),
         worst.approvers,
     )
+
+
+def admit(analysis: Analysis, role: Role) -> Analysis:
+    """`analysis`, or one `unknown` statement for a text that is not understood, if the role's rules name that.
+
+    What PostgreSQL's scanner would refuse stays refused, whatever the rules say.
+    """
+    refusal = analysis.refusal
+    if refusal is None or not refusal.allowable or role.read_only or not role.grants("unknown"):
+        return analysis
+    unknown = Statement("unknown", (Effect("unknown", detail=refusal.reason),), literal_sensitive=True)
+    return Analysis((replace(unknown, changes_catalog=True),), literal_sensitive=True)
 
 
 def _refused(refusal: Refusal) -> Decision:
@@ -161,11 +174,11 @@ def _effect(effect: Effect, role: Role, context: Context, prepared: frozenset[st
         return replace(read, effect=effect)
     free = session.free(effect, role, protocol_prepared=context.protocol_prepared)
     if effect.action == "execute":
-        stored = _executed(effect, context, prepared)
+        stored = _executed(effect, role, context, prepared)
         if stored is not None:
             return stored
         free = True
-    if effect.action == "unknown" and (role.read_only or not _named(effect, role)):
+    if effect.action == "unknown" and (role.read_only or not _named(role)):
         reason = effect.detail or "A part of the statement is not understood."
         return _deny(effect, NOT_UNDERSTOOD, reason, SqlState.NOT_UNDERSTOOD, hints.rephrase(""), _REWRITE)
     if role.read_only and not (free or _reads(effect)):
@@ -181,16 +194,20 @@ def _reads(effect: Effect) -> bool:
     return effect.action == "select" or (effect.action == "call" and effect.kind != "procedure")
 
 
-def _named(effect: Effect, role: Role) -> bool:
-    return any(effect.action in rule.actions for rule in role.rules)
+def _named(role: Role) -> bool:
+    return any(rule.names_outright("unknown") for rule in role.rules)
 
 
-def _executed(effect: Effect, context: Context, prepared: frozenset[str]) -> EffectDecision | None:
+def _executed(
+    effect: Effect, role: Role, context: Context, prepared: frozenset[str]
+) -> EffectDecision | None:
     """The refusal of an EXECUTE; None where what it runs is allowed, or judged within this very message."""
     name = effect.object[-1] if effect.object else None
     if name is not None and name in prepared:
         return None
     stored = context.executable(name) if name is not None else None
+    if stored is None and role.grants("unknown") and not role.read_only:
+        return _by_rules(replace(effect, action="unknown"), role, context, free=False)
     if stored is None:
         reason = f"The prepared statement {effect.object_name} is not known to this session."
         return _deny(

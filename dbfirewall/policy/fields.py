@@ -12,9 +12,9 @@ from pydantic_core import PydanticCustomError
 
 from dbfirewall.policy.names import Pattern, identifier, parse_pattern
 from dbfirewall.policy.units import Rate, parse_duration, parse_rate
-from dbfirewall.sql.actions import ACTIONS, GROUPS
+from dbfirewall.sql.actions import ACTIONS, EVERYTHING, GROUPS
 
-GROUP_NAMES = frozenset(GROUPS) | {"*"}
+GROUP_NAMES = frozenset(GROUPS) | {"*", EVERYTHING}
 
 RELATION_ACTIONS = frozenset(
     {"select", "insert", "update", "delete", "merge", "truncate", "copy_from", "nextval", "setval",

@@ -12,6 +12,7 @@ from typing import Literal
 from dbfirewall.policy import session
 from dbfirewall.policy.fields import COLUMN_ACTIONS, WHERE_ACTIONS
 from dbfirewall.policy.models import Role, Rule
+from dbfirewall.sql.actions import EVERYTHING
 from dbfirewall.sql.facts import ALL_COLUMNS, Effect
 
 Outcome = Literal["allow", "deny", "gate"]
@@ -112,7 +113,7 @@ class Case:
         """The gate that is due. One that reaches what is free only by a group or by `*` is not meant to."""
         for rule in rules:
             if rule.effect == "gate" and (
-                not free or (self.effect.action in rule.actions and rule in self._sure)
+                not free or (rule.names_outright(self.effect.action) and rule in self._sure)
             ):
                 return rule
         return None
@@ -126,9 +127,9 @@ def _surely(rule: Rule, effect: Effect) -> bool:
     """Whether `rule` is about the object beyond doubt."""
     if not session.guarded(effect):
         return rule.covers(effect.action, effect.object)
-    # Which parameter it is must be known, and no group and no `*` names the action.
-    known = bool(session.parameter(effect))
-    return known and effect.action in rule.actions and rule.covers(effect.action, effect.object)
+    # No group and no `*` names the action; and which parameter it is must be known, unless all are meant.
+    known = bool(session.parameter(effect)) or EVERYTHING in rule.actions
+    return known and rule.names_outright(effect.action) and rule.covers(effect.action, effect.object)
 
 
 def _met(rule: Rule, effect: Effect) -> bool:

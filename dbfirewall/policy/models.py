@@ -42,6 +42,7 @@ from dbfirewall.policy.fields import (
     rules_error,
 )
 from dbfirewall.policy.names import EVERYTHING, Object
+from dbfirewall.sql.actions import EVERYTHING as EVERY_ACTION
 from dbfirewall.sql.actions import GROUPS, groups_of
 from dbfirewall.sql.functions import DENIED as PAST_THE_RULES
 
@@ -143,7 +144,7 @@ class Rule(Model):
                 )
 
     def _names_any(self, actions: frozenset[str]) -> bool:
-        return "*" in self.actions or any(
+        return not {"*", EVERY_ACTION}.isdisjoint(self.actions) or any(
             name in actions or actions.intersection(GROUPS.get(name, ())) for name in self.actions
         )
 
@@ -171,13 +172,21 @@ class Rule(Model):
         """
         if self.kind and action in KIND_ACTIONS and kind not in self.kind and (kind or self.effect != "deny"):
             return False
-        return action in self.actions or any(group in self.actions for group in groups_of(action, kind))
+        return self.names_outright(action) or any(group in self.actions for group in groups_of(action, kind))
+
+    def names_outright(self, action: str) -> bool:
+        """Whether this rule names `action` itself, and not just a group that holds it."""
+        return action in self.actions or EVERY_ACTION in self.actions
 
     def covers(self, action: str, name: Object) -> bool:
         """Whether the objects of this rule surely include `name`."""
         if action in PARAMETER_ACTIONS and self.on:
             return any(pattern.matches_parameter(name) for pattern in self.on)
-        reach = action in FUNCTION_ACTIONS or (action == "call" and PAST_THE_RULES.isdisjoint(name[-1:]))
+        reach = (
+            EVERY_ACTION in self.actions
+            or action in FUNCTION_ACTIONS
+            or (action == "call" and PAST_THE_RULES.isdisjoint(name[-1:]))
+        )
         return any(pattern.matches(name, reach=reach) for pattern in self.on or (EVERYTHING,))
 
     def may_cover(self, action: str, name: Object) -> bool:
@@ -202,12 +211,15 @@ class Limits(Model):
 
 
 class Role(Model):
-    """What the agents of one role may do. `name` is its key in the file."""
+    """What the agents of one role may do. `name` is its key in the file.
+
+    `search_path`: None where sessions are not pinned to one; names without a schema are of an unknown one then.
+    """
 
     name: str = ""
     access: Literal["read-only", "read-write"] = "read-only"
     pin: Literal["session", "strict"] = "session"
-    search_path: Schemas = ("public",)
+    search_path: Schemas | None = ("public",)
     rules: Annotated[tuple[Rule, ...], Listed] = ()
     limits: Limits = Limits()
 
@@ -224,17 +236,32 @@ class Role(Model):
             )
         return self
 
+    @model_validator(mode="after")
+    def _read_only_is_pinned(self) -> Self:
+        if self.search_path is None and self.read_only:
+            raise rules_error("a read-only role is pinned to a search_path", key="search_path")
+        return self
+
     @property
     def read_only(self) -> bool:
         """Whether no rule may lift this role above reading."""
         return self.access == "read-only"
 
+    def grants(self, action: str) -> bool:
+        """Whether an allow names `action` outright, on every object."""
+        return any(
+            rule.effect == "allow" and not rule.on and rule.names_outright(action) for rule in self.rules
+        )
+
 
 class Agent(Model):
-    """One agent's credential and place. `password`: a SCRAM-SHA-256 verifier, never a password."""
+    """One agent's credential and places. `password`: a SCRAM-SHA-256 verifier, never a password.
+
+    `database`: those that it may connect to; the first is the one that it gets when it names none.
+    """
 
     role: str
-    database: str
+    database: Texts
     password: str
 
 

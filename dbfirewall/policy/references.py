@@ -34,13 +34,14 @@ def _agent(rules: Rules, name: str, agent: Agent) -> Iterator[tuple[str, Locatio
     at = ("agents", name)
     if agent.role not in rules.roles:
         yield f"no role {agent.role!r} is defined{nearest(agent.role, rules.roles)}", (*at, "role")
-    database = rules.databases.get(agent.database)
-    if database is None:
-        words = nearest(agent.database, rules.databases)
-        yield f"no database {agent.database!r} is defined{words}", (*at, "database")
-    elif agent.role in rules.roles and agent.role not in database.logins:
-        where = f"databases.{agent.database}.logins"
-        yield f"no login for role {agent.role!r}: add one under {where}", (*at, "database")
+    for name in agent.database:
+        database = rules.databases.get(name)
+        if database is None:
+            words = nearest(name, rules.databases)
+            yield f"no database {name!r} is defined{words}", (*at, "database")
+        elif agent.role in rules.roles and agent.role not in database.logins:
+            where = f"databases.{name}.logins"
+            yield f"no login for role {agent.role!r}: add one under {where}", (*at, "database")
     try:
         parse_verifier(agent.password)
     except ValueError as error:

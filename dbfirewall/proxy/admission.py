@@ -166,15 +166,24 @@ def _turned(decision: Decision) -> Turned:
     return Turned(fields.sqlstate, fields.message, detail=fields.detail, hint=fields.hint, reason="parameter")
 
 
-def check_database(request: Request, agent: Agent) -> None:
-    """An agent has one database. Without one named, libpq means the user's name; we mean the agent's own."""
-    if request.database not in (None, "", agent.database):
-        raise Turned(
-            SqlState.NO_DATABASE,
-            f'database "{request.database}" does not exist',
-            hint=f"This agent's database is {agent.database}.",
-            reason="database",
-        )
+def check_database(request: Request, agent: Agent) -> str:
+    """The one of the agent's databases that is asked for. Raises Turned for any other.
+
+    Without one named, libpq means the user's name; we mean the agent's first.
+    """
+    if not request.database:
+        return agent.database[0]
+    if request.database in agent.database:
+        return request.database
+    known = ", ".join(agent.database)
+    raise Turned(
+        SqlState.NO_DATABASE,
+        f'database "{request.database}" does not exist',
+        hint=f"This agent's database is {known}."
+        if len(agent.database) == 1
+        else f"This agent's databases are {known}.",
+        reason="database",
+    )
 
 
 def startup_framer() -> Framer:

@@ -122,7 +122,7 @@ class Connection:
     async def _open(self, request: Request, agent: Agent, role: Role) -> Session:
         firewall = self._firewall
         asked = startup_parameters(request, role)
-        database = agent.database
+        database = check_database(request, agent)
         # The rules may be reloaded at every await: `_start` looks whether these are still in force.
         target, credentials = firewall.targets[database], firewall.credentials[database, role.name]
         path = firewall.search_path(role, database)
@@ -141,13 +141,13 @@ class Connection:
             log.warning("cannot connect to %s: %s", database, error)
             raise _unavailable() from None
         try:
-            return self._start(request, agent, role, asked, upstream)
+            return self._start(request, database, role, asked, upstream)
         except BaseException:
             upstream.peer.abort()
             raise
 
     def _start(
-        self, request: Request, agent: Agent, role: Role, asked: dict[str, str], upstream: Upstream
+        self, request: Request, database: str, role: Role, asked: dict[str, str], upstream: Upstream
     ) -> Session:
         firewall = self._firewall
         if self._peer.lost:
@@ -158,18 +158,18 @@ class Connection:
                 hint="Connect again.", reason="rules",
             )  # fmt: skip
         application = asked.get("application_name", "")
-        path = None if "search_path" in asked else firewall.search_path(role, agent.database)
-        judge = firewall.judge(role, agent.database, application, path)
+        path = None if "search_path" in asked else firewall.search_path(role, database)
+        judge = firewall.judge(role, database, application, path)
         wires = tripwires(role, asked, upstream.parameters)
-        footing = firewall.footing(role, agent.database)
+        footing = firewall.footing(role, database)
         if judge is None or footing is None:
             raise _unavailable()
         session_id = secrets.token_hex(6)
         audit = firewall.audit.session(
-            session_id=session_id, agent=request.user, role=role.name, database=agent.database,
+            session_id=session_id, agent=request.user, role=role.name, database=database,
             peer=self.address, application=application,
         )  # fmt: skip
-        session = Session(firewall, session_id, request.user, role, agent.database, application,
+        session = Session(firewall, session_id, request.user, role, database, application,
                           self._peer, upstream, audit, judge, wires, footing)  # fmt: skip
         if path is None:
             session.search_path = None

@@ -124,7 +124,7 @@ class Firewall:
             agent is None
             or role is None
             or role.name != session.role.name
-            or agent.database != session.database
+            or session.database not in agent.database
             or self.footing(role, session.database) != session.footing
         ):
             return None
@@ -143,8 +143,10 @@ class Firewall:
         user = self.credentials[database, role.name].user
         return Footing(self.targets[database], user, role.pin, pins(role, path, catalog.server_version))
 
-    def search_path(self, role: Role, database: str) -> tuple[str, ...]:
-        """The role's search_path with `$user` as the login that it is."""
+    def search_path(self, role: Role, database: str) -> tuple[str, ...] | None:
+        """The role's search_path with `$user` as the login that it is; None where it has none."""
+        if role.search_path is None:
+            return None
         user = self.credentials[database, role.name].user
         return tuple(user if schema == "$user" else schema for schema in role.search_path)
 

@@ -59,7 +59,7 @@ class ParsePool:
 
 
 def _refused(code: str, reason: str) -> Reading:
-    return Reading(refusal=Refusal(code, reason))
+    return Reading(refusal=Refusal(code, reason, allowable=True))
 
 
 class _Worker:

@@ -28,7 +28,7 @@ def encode_reading(reading: Reading) -> bytes:
     return json.dumps(
         {
             "statements": [parsed.tree for parsed in reading.statements],
-            "refusal": [refusal.code, refusal.reason] if refusal is not None else None,
+            "refusal": [refusal.code, refusal.reason, refusal.allowable] if refusal is not None else None,
         }
     ).encode()
 

@@ -15,6 +15,7 @@ from dbfirewall.proxy.dsn import Target
 from dbfirewall.sql.facts import quote_identifier
 
 _TIMEOUTS = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+_IDENTITY = ("session_authorization", "is_superuser")
 _TRANSACTION_TIMEOUT_SINCE = 170000
 
 
@@ -31,12 +32,11 @@ class Footing:
     pins: Mapping[str, str]
 
 
-def pins(role: Role, search_path: tuple[str, ...], server_version: int) -> dict[str, str]:
-    """Startup parameters for a session of `role`. `server_version`: e.g. 180006."""
-    values = {
-        "client_encoding": "UTF8",
-        "search_path": ", ".join(map(quote_identifier, search_path)) or '""',
-    }
+def pins(role: Role, search_path: tuple[str, ...] | None, server_version: int) -> dict[str, str]:
+    """Startup parameters for a session of `role`. `server_version`: e.g. 180006. `search_path` None: not pinned."""
+    values = {"client_encoding": "UTF8"}
+    if search_path is not None:
+        values["search_path"] = ", ".join(map(quote_identifier, search_path)) or '""'
     if role.read_only:
         values["default_transaction_read_only"] = "on"
     names: tuple[str, ...] = _TIMEOUTS
@@ -65,9 +65,8 @@ def tripwires(role: Role, asked: Mapping[str, str], reported: Mapping[str, str])
                 reason="unpinned",
             )  # fmt: skip
     watched = dict(required)
-    for name in ("session_authorization", "is_superuser"):
-        if name in values:
-            watched[name] = values[name]
-    if "search_path" in values and "search_path" not in asked:
+    if not role.grants("set_session_authorization"):
+        watched |= {name: values[name] for name in _IDENTITY if name in values}
+    if "search_path" in values and "search_path" not in asked and role.search_path is not None:
         watched["search_path"] = values["search_path"]
     return watched

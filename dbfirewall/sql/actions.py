@@ -28,6 +28,9 @@ DCL_KINDS = frozenset({"role", "policy"})
 PROTECTED = frozenset({"egress", "unknown", "code", "set_role", "set_session_authorization"})
 """Never covered by a group or by `*`: a rule must name the action itself."""
 
+EVERYTHING = "everything"
+"""In a rule: every action there is, the protected ones too, each as if named outright."""
+
 ACTIONS: frozenset[str] = frozenset(action for group in GROUPS.values() for action in group) | PROTECTED
 
 

@@ -65,7 +65,7 @@ def _statement(tree: Any, scope: Scope) -> Statement:
 
 
 def _refused(code: str, reason: str) -> Analysis:
-    return Analysis(refusal=Refusal(code, reason), literal_sensitive=True)
+    return Analysis(refusal=Refusal(code, reason, allowable=True), literal_sensitive=True)
 
 
 def _unknown(what: str) -> Statement:

@@ -73,10 +73,13 @@ class Refusal:
     `code`: a stable word for metrics and audit: `syntax`, `encoding`, `too-long`, `too-deep`,
     `disagreement`, `unknown-construct`, `parser-failure`, `timeout`.
     `reason`: one sentence for the agent; never quotes more than a few words of its text.
+    `allowable`: whether a rule that names `unknown` may let the text run all the same. Not so where the scanner
+    refuses it: that is no text of SQL at all.
     """
 
     code: str
     reason: str
+    allowable: bool = False
 
     @property
     def syntax(self) -> bool:

@@ -10,6 +10,7 @@ from dbfirewall.sql.canonical import template
 from dbfirewall.sql.expansion import written_tokens
 from dbfirewall.sql.facts import Refusal
 from dbfirewall.sql.lexer import LexError, tokenize
+from dbfirewall.sql.lookahead import readable
 from dbfirewall.sql.outline import Outline, explained, outline
 from dbfirewall.sql.reading import Parsed, Reading
 from dbfirewall.sql.summary import summarise
@@ -24,7 +25,7 @@ def read(sql: bytes) -> Reading:
     try:
         return _read(sql)
     except LexError as error:
-        return _refused(error.code, str(error))
+        return _refused(error.code, str(error), allowable=error.code in ("too-long", "too-deep"))
     except pgquery.SqlSyntaxError as error:
         return _refused("syntax", str(error))
     except (RecursionError, pgquery.TooDeepError):
@@ -39,12 +40,12 @@ def _read(sql: bytes) -> Reading:
     try:
         text = sql.decode("utf-8")
     except UnicodeDecodeError:
-        return _refused("encoding", "the text is not valid UTF-8")
+        return _refused("encoding", "the text is not valid UTF-8", allowable=False)
     tokens = tokenize(text)
     if written_tokens(tokens) > caps.MAX_WRITTEN_TOKENS:
         return _refused("too-deep", "lists of columns are assigned to in one another too often")
     outlines = outline(tokens)
-    trees = pgquery.parse(sql)
+    trees = pgquery.parse(readable(text, tokens).encode())
     if len(outlines) != len(trees):
         return _refused("disagreement", "the text holds another number of statements than it seems to")
     statements = []
@@ -64,5 +65,5 @@ def _judge(each: Outline, statement: dict[str, Any]) -> str:
     return _judge(inner, statement["ExplainStmt"]["query"]) if inner else "EXPLAIN of nothing"
 
 
-def _refused(code: str, reason: str) -> Reading:
-    return Reading(refusal=Refusal(code, reason))
+def _refused(code: str, reason: str, *, allowable: bool = True) -> Reading:
+    return Reading(refusal=Refusal(code, reason, allowable))

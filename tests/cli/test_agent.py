@@ -48,7 +48,7 @@ def test_a_new_agent(rules: Path) -> None:
     kept = [line for line in rules.read_text().splitlines() if not line.startswith("  bot:")]
     assert kept == EXAMPLE.splitlines()
     agent = load_rules(rules).agents["bot"]
-    assert (agent.role, agent.database) == ("analyst", "shop")
+    assert (agent.role, agent.database) == ("analyst", ("shop",))
 
 
 def test_passwords_differ(rules: Path) -> None:

@@ -124,6 +124,44 @@ def test_a_refused_text_is_refused_whole(code: str, sqlstate: str) -> None:
     assert decision.effect is None
 
 
+def test_a_text_beyond_our_grammar_or_limits_runs_where_unknown_is_allowed() -> None:
+    """It is one `unknown` statement then; no group covers that, no deny of it is lifted, and no read-only role has it."""
+    beyond = Analysis(refusal=Refusal("disagreement", "Why.", allowable=True))
+    assert decide(beyond, role({"allow": "unknown"})).outcome == "allow"
+    assert decide(beyond, role({"allow": "everything"})).outcome == "allow"
+    assert decide(beyond, role({"allow": ["*", *sorted(GROUPS)]})).sqlstate == "0A000"
+    assert decide(beyond, role({"allow": "unknown", "on": "public.*"})).sqlstate == "0A000"
+    assert decide(beyond, role({"allow": "unknown"}, {"deny": "unknown"})).outcome == "deny"
+    assert decide(beyond, role({"allow": "unknown"}, access="read-only")).sqlstate == "0A000"
+
+
+def test_a_name_prepared_unseen_may_be_executed_where_unknown_is_allowed() -> None:
+    """A DO block or a function may have prepared it: nobody knows what it runs."""
+    execute = on("execute", "p")
+    assert one(execute, role({"allow": "*"})).sqlstate == "0A000"
+    assert one(execute, role({"allow": "unknown"})).outcome == "allow"
+    assert one(execute, role({"allow": "unknown"}, access="read-only")).sqlstate == "0A000"
+
+
+@pytest.mark.parametrize("action", sorted(ACTIONS - {"execute"}))
+def test_everything_is_every_action(action: str) -> None:
+    """The protected ones, those of system schemas and the parameters that only an outright rule reaches."""
+    owner = role({"allow": "everything"})
+    for name in ("x.y", "pg_catalog.pg_authid", "search_path", "session_replication_role"):
+        assert one(on(action, name), owner).outcome == "allow"
+    assert one(on(action, "x.y"), role({"allow": "everything"}, {"deny": action})).outcome == "deny"
+    assert one(on(action, "x.y"), role({"allow": "everything"}, {"deny": "everything"})).outcome == "deny"
+
+
+def test_everything_sets_parameters_that_are_no_constants() -> None:
+    """set_config() of whatever it is; the parameters that the firewall reads by stay walls."""
+    unknown = Effect("set", (None,))
+    assert one(unknown, role({"allow": ["*", "set"]})).outcome == "deny"
+    assert one(unknown, role({"allow": "everything"})).outcome == "allow"
+    encoding = Effect("set", ("client_encoding",), value="SJIS")
+    assert one(encoding, role({"allow": "everything"})).outcome == "deny"
+
+
 def test_nothing_to_do_is_allowed() -> None:
     """An empty query, and `SELECT 1`, touch nothing."""
     assert decide(Analysis(), role()).outcome == "allow"

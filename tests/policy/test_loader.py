@@ -360,3 +360,20 @@ def test_any_tree_loads_or_is_told(tree: object) -> None:
     except ConfigError:
         return
     assert any(role.rules for role in rules.roles.values())
+
+
+def test_a_role_may_do_everything_in_three_lines() -> None:
+    """Without a pinned search_path, which only a role that may write can do without."""
+    owner = in_role("access: read-write\nsearch_path: null\nrules: [{allow: everything}]")
+    role = parse(owner).roles["r"]
+    assert role.search_path is None
+    assert role.grants("unknown")
+    assert role.grants("set_session_authorization")
+    assert mistakes(in_role("search_path: null")) == ["4:5: a read-only role is pinned to a search_path"]
+
+
+def test_an_agent_may_have_several_databases() -> None:
+    """A name or a list of names, each of which must be defined and have a login for the role."""
+    assert parse(EXAMPLE).agents["nightly-report"].database == ("shop",)
+    several = EXAMPLE.replace("database: shop,", "database: [shop, shpo],", 1)
+    assert "no database 'shpo' is defined (did you mean 'shop'?)" in mistakes(several)[0]

@@ -294,8 +294,8 @@ class Stage:
         }  # fmt: skip
         upstream = Upstream(self.server_peer, reported, 42, b"key!")
         request = Request("bot", "shop", {}, m.PROTOCOL_3_0, b"", encrypted=False)
-        agent = firewall.rules.agents["bot"]
-        return connection._start(request, agent, firewall.rules.roles[agent.role], {}, upstream)
+        role = firewall.rules.roles[firewall.rules.agents["bot"].role]
+        return connection._start(request, "shop", role, {}, upstream)
 
     # -- what the two ends do -----------------------------------------------------------------------------------
 

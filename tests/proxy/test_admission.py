@@ -198,15 +198,24 @@ def test_no_parameter_chooses_the_login(name: str, way: str) -> None:
 
 @pytest.mark.parametrize("database", [None, "", "shop"])
 def test_the_agents_own_database_is_let_in(database: str | None) -> None:
-    """Named, or not named at all: the agent has but one."""
-    agent = Agent(role="r", database="shop", password="x")
+    """Named, or not named at all: then it is the agent's first."""
+    agent = Agent(role="r", database=("shop", "test"), password="x")
     parameters = {} if database is None else {"database": database}
-    check_database(request(**parameters), agent)
+    assert check_database(request(**parameters), agent) == "shop"
+
+
+def test_an_agent_may_have_several_databases() -> None:
+    """Each that the rules name is let in by its name; the hint of a refusal lists them."""
+    agent = Agent(role="r", database=("shop", "test"), password="x")
+    assert check_database(request(database="test"), agent) == "test"
+    with pytest.raises(Turned) as turned:
+        check_database(request(database="other"), agent)
+    assert turned.value.hint == "This agent's databases are shop, test."
 
 
 def test_another_database_is_turned_away() -> None:
     """3D000, and the hint says which one is this agent's."""
     with pytest.raises(Turned) as turned:
-        check_database(request(database="other"), Agent(role="r", database="shop", password="x"))
+        check_database(request(database="other"), Agent(role="r", database=("shop",), password="x"))
     assert turned.value.sqlstate == "3D000"
     assert "shop" in turned.value.hint
