@@ -145,6 +145,10 @@ WITH RECURSIVE containers(container, component) AS MATERIALIZED ({_CONTAINERS}
   UNION
     SELECT c.casttarget, c.castfunc FROM pg_cast c WHERE c.castfunc >= 16384
   UNION
+    SELECT c.castsource, c.castfunc FROM pg_cast c
+    WHERE c.castfunc >= 16384 AND c.castsource >= 16384
+      AND (c.castcontext = 'i' OR c.casttarget IN ('json'::regtype, 'jsonb'::regtype))
+  UNION
     SELECT r.rngtypid, r.rngcanonical::oid FROM pg_range r WHERE r.rngcanonical >= 16384
   UNION
     SELECT k.contypid, coalesce(o.oprcode::oid, d.refobjid)
@@ -166,7 +170,9 @@ JOIN pg_type t ON t.oid = r.type
 ORDER BY t.typname, r.function
 """  # noqa: S608  constants only
 """Functions that a cast to a type may run: user casts, input functions of user-defined base types, canonical
-functions of ranges, domain constraints; for the type itself and for every type that is made of it."""
+functions of ranges, domain constraints; for the type itself and for every type that is made of it. The casts
+*from* a type that show in no statement (see HIDDEN_CASTS) are among them: naming the type is one way to such a
+value, as in `to_json('x'::mood)`."""
 
 HIDDEN_CASTS = f"""
 WITH RECURSIVE containers(container, component) AS MATERIALIZED ({_CONTAINERS}
