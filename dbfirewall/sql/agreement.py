@@ -24,7 +24,7 @@ _SUGAR = frozenset({"substring", "overlay", "like_escape", "similar_to_escape", 
 
 _BRACKET_WORDS = words(
     """
-    by columns conflict cube escape filter first groups ilike insert is join like materialized next
+    by columns conflict content cube document escape filter first groups ilike insert is join like materialized next
     operator over overlaps partition passing range repeatable rollup rows second set sets update value
     varying zone
     """

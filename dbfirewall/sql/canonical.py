@@ -92,6 +92,8 @@ def _identifier(token: Token, before: Token, after: Token) -> str:
             return "" if name in _CONSTRUCTORS and after[1] in _OPEN else name
         elif name == "second" and (before[3] == "to" or before[0] == STRING):
             return name  # `interval '1' second (3)`
+        elif name in ("first", "next") and before[3] == "fetch":
+            return name  # `fetch first (1) rows only`
         elif after[0] == STRING and name not in KEYWORDS:
             return ""  # `point '(1,2)'`: a literal with its type in front
     if '"' in name:

@@ -25,6 +25,7 @@ def _canonical(sql: str) -> str:
         ("SELECT z::public.t(1)", 'select "z" :: "public" . "~t" ( 1 )'),
         ("SELECT ARRAY[ROW(1)], t.array, point '(1,2)'", 'select  [  ( 1 ) ] , "t" . "array" ,  \'x\''),
         ("TABLE t TABLESAMPLE Bernoulli (1)", 'table "t" tablesample  ( 1 )'),
+        ("TABLE t FETCH FIRST (2) ROWS ONLY", 'table "t" fetch first ( 1 ) rows only'),
         ("SELECT interval '1' second(2), second(1)", "select interval 'x' second ( 1 ) , \"~second\" ( 1 )"),
     ],
 )  # fmt: skip
