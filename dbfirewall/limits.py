@@ -102,7 +102,7 @@ class ConnectionLimiter:
         return self._agents.get(agent, 0)
 
     def accept(self) -> bool:
-        """Count a new connection; False: turn it away, it is not counted."""
+        """Count a new connection; False: there is no room, it is not counted."""
         if self._total >= self._max_total or self._unauthenticated >= self._max_unauthenticated:
             return False
         self._total += 1
@@ -126,6 +126,34 @@ class ConnectionLimiter:
             del self._agents[agent]
         else:
             self._agents[agent] -= 1
+
+
+class Budget:
+    """So many events a second, on average, and up to `burst` at once; the others are only counted."""
+
+    def __init__(self, clock: Callable[[], float], *, per_second: float, burst: float) -> None:
+        self._clock = clock
+        self._per_second = per_second
+        self._burst = burst
+        self._left = burst
+        self._last = clock()
+        self._dropped = 0
+
+    def take(self) -> bool:
+        """Whether one more event fits; if not, it is counted."""
+        now = self._clock()
+        self._left = min(self._left + (now - self._last) * self._per_second, self._burst)
+        self._last = now
+        if self._left < 1.0:
+            self._dropped += 1
+            return False
+        self._left -= 1.0
+        return True
+
+    def dropped(self) -> int:
+        """How many events did not fit since this was last asked."""
+        count, self._dropped = self._dropped, 0
+        return count
 
 
 class LoginBackoff:

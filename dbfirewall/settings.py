@@ -102,10 +102,14 @@ FilePath = Annotated[Path, BeforeValidator(_path)]
 
 
 class Tls(Model):
-    """The firewall's certificate towards agents, and its private key: PEM files."""
+    """The firewall's certificate towards agents, and its private key: PEM files.
+
+    `client_ca`: the authorities whose word on agents' own certificates counts; None: agents are asked for none.
+    """
 
     cert: FilePath
     key: FilePath
+    client_ca: FilePath | None = None
 
 
 class LogSettings(Model):
@@ -266,7 +270,7 @@ class _Source:
         if isinstance(settings.tls, Tls):
             for name in Tls.model_fields:
                 path = getattr(settings.tls, name)
-                if not path.is_file():
+                if path is not None and not path.is_file():
                     raise self._error(f"there is no file {path}", ("tls", name))
         return settings
 

@@ -258,18 +258,27 @@ class Agent(Model):
     """One agent's credential and places. `password`: a SCRAM-SHA-256 verifier, never a password.
 
     `database`: those that it may connect to; the first is the one that it gets when it names none.
+
+    `certificate`: as `certificate.parse_certificate` reads it. With both, both are needed. The repr shows no key.
     """
 
     role: str
     database: Texts
-    password: str
+    password: Annotated[str | None, Field(repr=False)] = None
+    certificate: str | None = None
+
+    @model_validator(mode="after")
+    def _some_credential(self) -> Self:
+        if self.password is None and self.certificate is None:
+            raise rules_error("an agent has a `password`, a `certificate`, or both (`dbfirewall agent add`)")
+        return self
 
 
 class Approver(Model):
     """One person who may approve. `token`: `sha256:` and the hex digest of the token."""
 
     groups: Texts = ()
-    token: str
+    token: Annotated[str, Field(repr=False)]
 
 
 class PasswordSource(Model):

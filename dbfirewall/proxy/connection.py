@@ -56,22 +56,41 @@ class Connection:
         self._tls_required = tls_required
         self._framer: Framer = startup_framer()
         self._agent: str | None = None
+        self._task: asyncio.Task[None] | None = None
         address = peer.transport.get_extra_info("peername")
         self.address = f"{address[0]}:{address[1]}" if isinstance(address, tuple) else "local"
         self._host = address[0] if isinstance(address, tuple) else "local"
+
+    def begin(self) -> None:
+        """Start to `run`, and wait among those that have not logged in."""
+        self._firewall.waiting.enter(self, self._host)
+        self._task = self._firewall.tasks.spawn("connection", self.run())
+
+    def give_way(self) -> None:
+        """Somebody else needs this place more: end, and free it at once."""
+        firewall = self._firewall
+        if self._task is None or not firewall.waiting.leave(self, self._host):
+            return
+        self._task.cancel()
+        firewall.connections.closed(None)
+        self._turn_away(
+            Turned(
+                SqlState.TOO_MANY_CONNECTIONS, "Too many connections.", hint="Retry later.", reason="crowded"
+            )
+        )
 
     async def run(self) -> None:
         """Until the session runs, or the connection is closed."""
         limits = self._firewall.settings.limits
         session: Session | None = None
         try:
-            async with asyncio.timeout(limits.handshake_timeout):
+            async with asyncio.timeout(limits.handshake_timeout) as timeout:
                 request = await read_request(self._peer, self._framer, self._context)
                 if isinstance(request, CancelRequest):
                     self._firewall.cancel(request.pid, request.key)
                     self._peer.close()
                     return
-                agent, role = await self._log_in(request)
+                agent, role = await self._log_in(request, timeout.when() or 0.0)
             session = await self._open(request, agent, role)
         except Turned as turned:
             self._turn_away(turned)
@@ -89,12 +108,13 @@ class Connection:
             log.exception("startup of a connection failed")
             self._turn_away(Turned(SqlState.INTERNAL, "Internal error at startup.", reason="internal"))
         finally:
-            if session is None:
+            waited = self._firewall.waiting.leave(self, self._host)
+            if waited or (session is None and self._agent is not None):
                 self._firewall.connections.closed(self._agent)
 
     # -- steps ------------------------------------------------------------------------------------------------
 
-    async def _log_in(self, request: Request) -> tuple[Agent, Role]:
+    async def _log_in(self, request: Request, deadline: float) -> tuple[Agent, Role]:
         if self._tls_required and not request.encrypted:
             raise Turned(
                 SqlState.NOT_AUTHORIZED,
@@ -104,7 +124,9 @@ class Connection:
             )
         if request.negotiate:
             self._peer.send(request.negotiate)
-        agent = await authenticate(self._firewall, self._peer, self._framer, request.user, self._host)
+        agent = await authenticate(
+            self._firewall, self._peer, self._framer, request.user, self._host, deadline
+        )
         self._peer.send(encode_authentication(AuthenticationOk()))
         check_database(request, agent)
         role = self._firewall.rules.roles[agent.role]
@@ -117,6 +139,7 @@ class Connection:
                 reason="agent connections",
             )
         self._agent = request.user
+        self._firewall.waiting.leave(self, self._host)
         return agent, role
 
     async def _open(self, request: Request, agent: Agent, role: Role) -> Session:
@@ -212,7 +235,7 @@ class Connection:
         if not recorded or firewall.draining:
             return
         try:
-            firewall.audit.event(
+            firewall.record_stranger(
                 "refused_connection", peer=self.address, agent=self._agent, sqlstate=turned.sqlstate,
                 error=turned.reason,
             )  # fmt: skip

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dbfirewall.audit import AuditLog
+from dbfirewall.audit.record import Event, Scalar
 from dbfirewall.errors import AuditError, ConfigError
 from dbfirewall.gate import UNCHANGED, Judge
-from dbfirewall.limits import ConnectionLimiter, LoginBackoff, RateLimiter
+from dbfirewall.limits import Budget, ConnectionLimiter, LoginBackoff, RateLimiter
 from dbfirewall.metrics import Metrics
 from dbfirewall.policy.loader import load_rules
 from dbfirewall.policy.models import Role, Rules
@@ -27,12 +28,19 @@ from dbfirewall.proxy.secrets import LoginKey, read_credentials
 from dbfirewall.proxy.session import Session
 from dbfirewall.proxy.tasks import TaskOwner
 from dbfirewall.proxy.upstream import Credentials, send_cancel
+from dbfirewall.proxy.waiting import WaitingRoom
 from dbfirewall.settings import Settings, Tls
 
 log = logging.getLogger(__name__)
 
 PROFILED_CLIENTS = frozenset({"pg_dump"})
 """application_name values that matter to decisions (docs/rules.md, Client housekeeping)."""
+
+STRANGERS_PER_SECOND = 10.0
+"""Security limit: audit records a second about connections that have not logged in; beyond that they are counted."""
+
+STRANGERS_AT_ONCE = 1000.0
+"""Security limit: how many such records may come at once, after a quiet time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +72,14 @@ class Firewall:
         )
         self.rates = RateLimiter(time.monotonic)
         self.backoff = LoginBackoff(time.monotonic)
+        self.waiting = WaitingRoom()
+        self._strangers = Budget(time.monotonic, per_second=STRANGERS_PER_SECOND, burst=STRANGERS_AT_ONCE)
         self.bytes_to_server = self.metrics.relayed_bytes.cell("to_server")
         self.bytes_to_agent = self.metrics.relayed_bytes.cell("to_agent")
         self.max_sql_bytes = settings.limits.sql_bytes
         tls = settings.tls if isinstance(settings.tls, Tls) else None
         self.doorkeeper = Doorkeeper(settings.state, tls.cert if tls is not None else None)
+        self._asks_for_certificates = tls is not None and tls.client_ca is not None
         self.sessions: dict[str, Session] = {}
         self._cancel: dict[CancelKey, Session] = {}
         self.draining = False
@@ -85,6 +96,12 @@ class Firewall:
         rules = load_rules(self._rules_path)
         if not rules.agents:
             raise ConfigError("no agents in the rules: nobody could connect", file=str(self._rules_path))
+        by_certificate = [name for name, agent in rules.agents.items() if agent.certificate is not None]
+        if by_certificate and not self._asks_for_certificates:
+            raise ConfigError(
+                f"agent {by_certificate[0]!r} needs a certificate, but the settings have no tls.client_ca",
+                file=str(self._rules_path),
+            )
         targets = {name: parse_dsn(database.dsn) for name, database in rules.databases.items()}
         for target in targets.values():
             target.tls_context()
@@ -239,6 +256,27 @@ class Firewall:
         finally:
             if then is not None:
                 then()
+
+    def accept(self) -> bool:
+        """Count a new connection, if need be in the place of one that has not logged in; False: there is no room."""
+        if not self.connections.accept():
+            longest = self.waiting.longest()
+            if longest is None:
+                return False
+            longest.give_way()
+            return self.connections.accept()
+        return True
+
+    def record_stranger(self, event: Event, **members: Scalar) -> None:
+        """Record what somebody did who has not logged in. Raises AuditError.
+
+        Only so many of these are recorded: anybody can cause them, and a full disk would stop everybody.
+        """
+        if not self._strangers.take():
+            return
+        if dropped := self._strangers.dropped():
+            self.audit.event("refused_connection", rows=dropped, error="more than were recorded")
+        self.audit.event(event, **members)
 
     # -- health -----------------------------------------------------------------------------------------------
 

@@ -65,7 +65,7 @@ async def serve(settings: Settings, rules_path: Path, listener: socket.socket, a
 def _agent_context(settings: Settings) -> ssl.SSLContext | None:
     if settings.tls is None or settings.tls == "off":
         return None
-    return agent_context(settings.tls.cert, settings.tls.key)
+    return agent_context(settings.tls.cert, settings.tls.key, settings.tls.client_ca)
 
 
 def _name(sock: socket.socket) -> str:
@@ -77,12 +77,11 @@ async def _listen(
     firewall: Firewall, listener: socket.socket, context: ssl.SSLContext | None, *, tls_required: bool
 ) -> asyncio.Server:
     def connected(peer: Peer) -> None:
-        if firewall.draining or not firewall.connections.accept():
+        if firewall.draining or not firewall.accept():
             firewall.metrics.connections_refused.inc("draining" if firewall.draining else "connections")
             peer.close(fatal(SqlState.TOO_MANY_CONNECTIONS, "Too many connections.", hint="Retry later."))
             return
-        connection = Connection(firewall, peer, context, tls_required=tls_required)
-        firewall.tasks.spawn("connection", connection.run())
+        Connection(firewall, peer, context, tls_required=tls_required).begin()
 
     listener.listen(BACKLOG)
     return await asyncio.get_running_loop().create_server(

@@ -12,6 +12,7 @@ from dbfirewall.limits import (
     FREE_ATTEMPTS,
     MAX_DELAY,
     MAX_REMEMBERED,
+    Budget,
     ConnectionLimiter,
     LoginBackoff,
     RateLimiter,
@@ -216,3 +217,16 @@ def test_memory_is_bounded() -> None:
         backoff.failed("a", str(number))
     assert len(backoff) == MAX_REMEMBERED
     assert backoff.wait("a", "first") == 0.0
+
+
+def test_a_budget_gives_its_burst_and_then_so_much_a_second() -> None:
+    """What does not fit is counted until somebody asks; an unused budget does not grow beyond its burst."""
+    clock = Clock()
+    budget = Budget(clock, per_second=2.0, burst=3.0)
+    assert [budget.take() for _ in range(5)] == [True, True, True, False, False]
+    assert (budget.dropped(), budget.dropped()) == (2, 0)
+    clock.now += 0.5
+    assert [budget.take(), budget.take()] == [True, False]
+    clock.now += 3600.0
+    assert [budget.take() for _ in range(4)] == [True, True, True, False]
+    assert budget.dropped() == 2

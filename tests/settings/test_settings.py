@@ -105,7 +105,7 @@ def test_every_value_can_come_from_the_environment(tmp_path: Path) -> None:
         "limits.drain_timeout": "1s", "limits.message_bytes": "1KiB", "limits.sql_bytes": "1",
         "audit.fsync": "off", "audit.max_bytes": "1", "audit.sql": "fingerprint", "parse.inline_bytes": "1",
         "parse.deadline": "1s", "catalog.refresh": "1s", "tls.cert": str(tmp_path / "pem"),
-        "tls.key": str(tmp_path / "pem"),
+        "tls.key": str(tmp_path / "pem"), "tls.client_ca": str(tmp_path / "pem"),
     }  # fmt: skip
     assert {*values, "tls"} == set(setting_keys())
     settings = load_settings(None, {environment_name(key): value for key, value in values.items()})

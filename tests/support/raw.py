@@ -71,8 +71,11 @@ def startup(parameters: dict[str, str], version: int = PROTOCOL_3_0) -> bytes:
 class RawClient:
     """One TCP connection. Reading times out, so that an answer that never comes is an error."""
 
-    def __init__(self, host: str, port: int, *, seconds: float = 15) -> None:
-        self.socket = socket.create_connection((host, port), timeout=seconds)
+    def __init__(self, host: str, port: int, *, seconds: float = 15, source: str = "") -> None:
+        """`source`: the address to come from, such as 127.0.0.2; the system's choice unless given."""
+        self.socket = socket.create_connection(
+            (host, port), timeout=seconds, source_address=(source, 0) if source else None
+        )
         self._buffer = b""
 
     def __enter__(self) -> Self:
