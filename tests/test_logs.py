@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dbfirewall import logs
+from dbfirewall.errors import AuditError
 
 
 @pytest.fixture(autouse=True)
@@ -57,11 +58,27 @@ def test_a_record_is_one_line(message: str) -> None:
             assert "\x1b" not in line
 
 
+def raised(error: Exception) -> Exception:
+    """`error` with a traceback and a cause."""
+    try:
+        try:
+            raise KeyError("a literal")  # noqa: TRY301  a cause
+        except KeyError as cause:
+            raise error from cause
+    except type(error) as caught:
+        return caught
+
+
 def test_an_exception_is_told() -> None:
-    """Both formats have the traceback."""
-    error = ValueError("why")
-    assert "ValueError: why" in logs.TextFormatter().format(record("m", error=error))
-    assert "ValueError: why" in json.loads(logs.JsonFormatter().format(record("m", error=error)))["exception"]
+    """Both formats have where it came from and what caused it; its words only where they are our own."""
+    for error, words in ((ValueError("a literal"), "ValueError"), (AuditError("why"), "AuditError: why")):
+        text = logs.TextFormatter().format(record("m", error=raised(error)))
+        shown = json.loads(logs.JsonFormatter().format(record("m", error=raised(error))))["exception"]
+        for found in (text, shown):
+            assert found.endswith(words)
+            assert "in raised" in found
+            assert "KeyError" in found
+    assert logs.exception_text(ValueError("a literal")) == "ValueError"
 
 
 @pytest.mark.parametrize(("level", "seen"), [("debug", 3), ("info", 2), ("error", 1)])

@@ -29,6 +29,8 @@ __all__ = ["RulesError", "load_rules", "parse_rules", "warnings"]
 Location = tuple[str | int, ...]
 
 _SECTIONS = ("roles", "agents", "approvers", "databases")
+_SECRET = frozenset({"password", "token"})
+"""Keys whose values no error repeats, whatever somebody wrote there."""
 _MAX_DEPTH = 20
 _MAX_BYTES = 4_000_000
 
@@ -257,7 +259,8 @@ def _explain(item: Any) -> tuple[Location, str]:
     template = _WORDS.get(item["type"])
     if template is None:
         return location, str(item["msg"])
-    return location, template.format(key=location[-1] if location else "", given=_show(item["input"]))
+    given = "that" if _SECRET.intersection(map(str, location)) else _show(item["input"])
+    return location, template.format(key=location[-1] if location else "", given=given)
 
 
 def _show(value: object) -> str:

@@ -52,8 +52,8 @@ def parse_dsn(dsn: str) -> Target:
         parts = urlsplit(dsn)
         host, port = unquote(parts.hostname or ""), parts.port
         query = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
-    except ValueError as error:
-        raise ConfigError(f"dsn: {error}") from None
+    except ValueError:  # its words may quote a password that stands where none should
+        raise ConfigError("dsn: malformed: write postgresql://host:port/database") from None
     if parts.scheme not in ("postgresql", "postgres"):
         raise ConfigError("dsn: begins with postgresql://")
     if unknown := sorted(query.keys() - _PARAMETERS):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
+from collections.abc import Mapping
 
 from dbfirewall.proxy.parse_worker import LENGTH, decode_reading
 from dbfirewall.sql.facts import Refusal
@@ -18,6 +20,18 @@ MAX_ANSWER = 256 * 1024 * 1024
 
 START_SECONDS = 30.0
 """What a new worker may take to load the parsers, on top of its first deadline."""
+
+
+_INHERITED = ("PATH", "LD_LIBRARY_PATH", "LANG", "LANGUAGE", "TZ", "HOME", "TMPDIR", "VIRTUAL_ENV")
+
+
+def worker_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """What a worker gets to know of ours: what Python needs, and none of the passwords that may stand there."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if name in _INHERITED or name.startswith(("LC_", "PYTHON"))
+    }
 
 
 class ParsePool:
@@ -73,6 +87,7 @@ class _Worker:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "dbfirewall.proxy.parse_worker",
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=1 << 20,
+                env=worker_environment(os.environ),
             )  # fmt: skip
             await self.read(b"SELECT 1")
 
