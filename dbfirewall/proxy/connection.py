@@ -87,8 +87,9 @@ class Connection:
             async with asyncio.timeout(limits.handshake_timeout) as timeout:
                 request = await read_request(self._peer, self._framer, self._context)
                 if isinstance(request, CancelRequest):
-                    self._firewall.cancel(request.pid, request.key)
-                    self._peer.close()
+                    # Clients take the end of this connection for the end of the request: what they send next
+                    # must not be hit by it.
+                    self._firewall.cancel(request.pid, request.key, self._peer.close)
                     return
                 agent, role = await self._log_in(request, timeout.when() or 0.0)
             session = await self._open(request, agent, role)

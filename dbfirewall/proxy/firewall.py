@@ -238,13 +238,14 @@ class Firewall:
         session.on_end.append(leave)
         return cancel
 
-    def cancel(self, pid: int, key: bytes) -> None:
-        """An agent's CancelRequest; a wrong key is ignored, as Postgres does."""
+    def cancel(self, pid: int, key: bytes, then: Callable[[], None]) -> None:
+        """An agent's CancelRequest, and `then` once the server has taken it in; a wrong key is ignored there too."""
         for known, session in self._cancel.items():
             if known.pid == pid and hmac.compare_digest(known.key, key):
-                self.cancel_upstream(session)
+                self.cancel_upstream(session, then)
                 session.audit.event("cancel")
                 return
+        then()
 
     def cancel_upstream(self, session: Session, then: Callable[[], None] | None = None) -> None:
         """Ask the server to cancel what a session runs, and then go on with `then`."""
