@@ -41,7 +41,10 @@ _REWRITE: Retry = "after-rewrite"
 
 @dataclass(frozen=True, slots=True)
 class EffectDecision:
-    """What becomes of one effect, and why. `sqlstate` is empty for an allow."""
+    """What becomes of one effect, and why. `sqlstate` is empty for an allow.
+
+    `by_columns`: refused for some of its columns only.
+    """
 
     effect: Effect
     outcome: Outcome
@@ -51,6 +54,7 @@ class EffectDecision:
     hint: str = ""
     retry: Retry = "never"
     approvers: tuple[str, ...] = ()
+    by_columns: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +166,15 @@ def _statement(
 
 
 def _strictest(decisions: Iterable[EffectDecision]) -> EffectDecision:
-    """The first of the strictest; among denials, a rule's own word comes before the default."""
-    return max(decisions, key=lambda one: (_STRICTNESS[one.outcome], one.rule != DEFAULT_DENY))
+    """The first of the strictest; among denials, a rule's own word comes before the default.
+
+    What is denied whole comes before both: which columns of other relations a statement reads may depend on the
+    columns of one that the role knows nothing of (NATURAL JOIN), and a refusal must not tell these.
+    """
+    return max(
+        decisions,
+        key=lambda one: (_STRICTNESS[one.outcome], not one.by_columns, one.rule != DEFAULT_DENY),
+    )
 
 
 def _effect(effect: Effect, role: Role, context: Context, prepared: frozenset[str]) -> EffectDecision:
@@ -256,7 +267,8 @@ def _denied_columns(
     rule = worst.rule
     label = DEFAULT_DENY if rule is None else rule.label
     reason = (rule.reason if rule else "") or hints.denied(effect, refused, by_rule=rule is not None)
-    return _deny(effect, label, reason, SqlState.DENIED, hints.columns(effect, refused, allowed), _REWRITE)
+    denial = _deny(effect, label, reason, SqlState.DENIED, hints.columns(effect, refused, allowed), _REWRITE)
+    return replace(denial, by_columns=True)
 
 
 def _gated(effect: Effect, verdict: Verdict) -> EffectDecision:

@@ -421,8 +421,18 @@ def test_the_strictest_effect_decides() -> None:
 
 def test_a_rules_own_deny_is_reported_before_the_default() -> None:
     """The denial that somebody gave a reason for is the one that helps."""
-    decision = decide(analysis(select("audit.t", "a"), select("public.customers", "ssn")), HIDDEN)
-    assert decision.reason == "No cards."
+    both = {"allow": "select", "on": "public.u"}, {"deny": "select", "on": "public.t", "reason": "No."}
+    decision = decide(analysis(select("audit.t", "a"), select("public.t", "a")), role(*both))
+    assert decision.reason == "No."
+
+
+def test_what_is_denied_whole_is_reported_before_columns() -> None:
+    """Columns of others may be touched only because of those that a hidden relation has: that is not told."""
+    for order in (1, -1):
+        effects = [select("audit.t", "a"), select("public.customers", "ssn")][::order]
+        decision = decide(analysis(*effects), HIDDEN)
+        assert decision.rule == "default-deny"
+        assert "audit.t" in decision.reason
 
 
 # Sessions
