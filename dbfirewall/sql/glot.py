@@ -21,7 +21,18 @@ from dbfirewall.sql.reading import RawName, Summary
 
 logging.getLogger("sqlglot").setLevel(logging.CRITICAL + 1)  # it logs statements, literals and all
 
-_DIALECT = Postgres()
+
+class _Unshifted(Postgres):
+    """PostgreSQL's dialect, less the arithmetic on subscripts.
+
+    sqlglot counts from 0 and simplifies `a[b]` to `a[b - 1]`; what can be simplified away (`false AND f()`) would
+    be missing from its facts.
+    """
+
+    INDEX_OFFSET = 0
+
+
+_DIALECT = _Unshifted()
 
 KEYWORDS = frozenset({"select", "with", "values", "insert", "update", "delete", "merge"})
 """First words of the statements that sqlglot is asked about."""

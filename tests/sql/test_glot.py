@@ -87,6 +87,14 @@ def test_functions_by_their_own_names(sql: str, calls: set[str]) -> None:
     assert summary.calls == calls
 
 
+def test_subscripts_are_read_as_they_are_written() -> None:
+    """What sqlglot could simplify away in a subscript is among its facts."""
+    summary = _summary("SELECT a[(SELECT 1 FROM s WHERE g(b) = 1 AND false)] FROM t")
+    assert summary is not None
+    assert set(summary.calls) == {"g"}
+    assert set(summary.reads) == {(None, "s"), (None, "t")}
+
+
 def test_row_locks_are_seen() -> None:
     """FOR UPDATE and its kin, at any depth."""
     deep = _summary("SELECT * FROM (SELECT 1 FROM t FOR KEY SHARE) a")
