@@ -1,0 +1,56 @@
+-- What armed statements are let loose on. %(mark)s is the one letter in which two arenas differ.
+CREATE TABLE customers (id int PRIMARY KEY, name text, city text, ssn text, card bigint);
+INSERT INTO customers SELECT n, 'name ' || n, 'city ' || n % 3, 'CANARY%(mark)s' || n, ascii('%(mark)s') * 100000 + n
+FROM generate_series(1, 5) AS n;
+CREATE TABLE orders (id int PRIMARY KEY, customer int, total int, note text, doc jsonb, items int[], placed timestamptz);
+INSERT INTO orders SELECT n, n % 5 + 1, n * 10, 'note ' || n, jsonb_build_object('n', n), ARRAY[n, n + 1],
+    timestamptz '2026-01-01 00:00+00' + n * interval '1 day' FROM generate_series(1, 8) AS n;
+CREATE TABLE guesses (n int, ssn text);
+INSERT INTO guesses VALUES (1, 'CANARYA1'), (2, 'x');
+CREATE TABLE vault (id int PRIMARY KEY, secret text, code int);
+INSERT INTO vault SELECT n, 'CANARY%(mark)s' || n, ascii('%(mark)s') * 1000 + n FROM generate_series(1, 3) AS n;
+CREATE TABLE vault_part () INHERITS (vault);
+CREATE VIEW vault_view AS SELECT id, secret FROM vault;
+CREATE MATERIALIZED VIEW vault_copy AS SELECT id, secret FROM vault;
+CREATE VIEW customers_public AS SELECT id, name, city FROM customers;
+CREATE SEQUENCE counter;
+CREATE TABLE journal (n int);
+CREATE TYPE receipt AS (a int, b text);
+CREATE TABLE parcels (id int, r receipt);
+INSERT INTO parcels VALUES (1, (1, 'x'));
+CREATE TYPE grade AS ENUM ('good', 'bad');
+CREATE TABLE grades (id int, g grade);
+INSERT INTO grades VALUES (1, 'good');
+
+CREATE FUNCTION nice(n int) RETURNS int LANGUAGE sql IMMUTABLE RETURN n + 1;
+CREATE FUNCTION evil(n int) RETURNS int LANGUAGE plpgsql AS $$BEGIN INSERT INTO public.journal VALUES (n); RETURN n; END$$;
+CREATE FUNCTION evil2(a int, b int) RETURNS int LANGUAGE sql AS 'SELECT public.evil(a)';
+CREATE FUNCTION evil_both(a int, b int) RETURNS bool LANGUAGE sql AS 'SELECT public.evil(a) = b';
+CREATE FUNCTION evil_srf() RETURNS SETOF int LANGUAGE sql AS 'SELECT public.evil(1)';
+CREATE FUNCTION evil_bool(n int) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS $$BEGIN RETURN public.evil(n) = n; END$$;
+CREATE FUNCTION evil_row(o orders) RETURNS int LANGUAGE sql AS 'SELECT public.evil(o.id)';
+CREATE FUNCTION evil_any(o anyelement) RETURNS int LANGUAGE sql AS 'SELECT public.evil(1)';
+CREATE FUNCTION evil_variadic(VARIADIC n int[]) RETURNS int LANGUAGE sql AS 'SELECT public.evil(1)';
+CREATE FUNCTION evil_default(n int DEFAULT 1) RETURNS int LANGUAGE sql AS 'SELECT public.evil(1)';
+CREATE FUNCTION evil_table(OUT a int, OUT b int) RETURNS record LANGUAGE sql AS 'SELECT public.evil(1), 2';
+CREATE FUNCTION evil_json(g grade) RETURNS json LANGUAGE plpgsql AS $$BEGIN RETURN to_json(public.evil(1)); END$$;
+CREATE FUNCTION evil_number(r receipt) RETURNS float8 LANGUAGE plpgsql AS $$BEGIN RETURN public.evil(1); END$$;
+CREATE FUNCTION evil_ticket(n int) RETURNS receipt LANGUAGE plpgsql AS $$BEGIN PERFORM public.evil(1); RETURN (1, 'x'::text); END$$;
+CREATE FUNCTION peek(n int) RETURNS text LANGUAGE sql STABLE SECURITY DEFINER AS 'SELECT secret FROM public.vault WHERE id = n';
+CREATE FUNCTION ssn_of(c customers) RETURNS text LANGUAGE sql STABLE AS 'SELECT c.ssn';
+CREATE PROCEDURE evil_proc(n int) LANGUAGE sql AS 'INSERT INTO public.journal VALUES (n)';
+CREATE AGGREGATE evil_sum(int) (SFUNC = evil2, STYPE = int, INITCOND = '0');
+CREATE OPERATOR <%%> (LEFTARG = int, RIGHTARG = int, FUNCTION = evil2);
+CREATE OPERATOR @# (RIGHTARG = int, FUNCTION = evil);
+CREATE OPERATOR <%?> (LEFTARG = int, RIGHTARG = int, FUNCTION = evil_both);
+CREATE DOMAIN guarded AS int CHECK (evil_bool(VALUE));
+CREATE TYPE slip AS (v guarded);
+CREATE DOMAIN guarded_twice AS guarded;
+CREATE TABLE slips (v guarded, w guarded[]);
+CREATE CAST (grade AS json) WITH FUNCTION evil_json(grade);
+CREATE CAST (receipt AS float8) WITH FUNCTION evil_number(receipt) AS IMPLICIT;
+CREATE CAST (int AS receipt) WITH FUNCTION evil_ticket(int);
+CREATE VIEW sneaky AS SELECT id, evil(id) AS e FROM orders;
+CREATE VIEW sneakier AS SELECT id FROM sneaky WHERE e > 0;
+SELECT lo_from_bytea(1, 'CANARY');
+ANALYZE;
