@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types layers bench clean
+.PHONY: help demo test lint types layers crowd bench clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -35,6 +35,9 @@ types: $(READY) ## mypy, strict
 
 layers: $(READY) ## the import contracts
 	$(BIN)/lint-imports
+
+crowd: $(READY) ## 10,000 connections that never log in, against one firewall (3 minutes)
+	DBFIREWALL_TEST_CROWD=10000 $(BIN)/python -m pytest tests/e2e/test_strangers.py $(PYTEST_ARGS)
 
 bench: $(READY) ## side by side: direct, pgbouncer, dbfirewall
 	@$(BIN)/python -m bench

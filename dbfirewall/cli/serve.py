@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+import resource
 import sys
 from pathlib import Path
 
@@ -51,6 +53,7 @@ def serve(rules_path: Path, config: Path | None, **flags: str | None) -> None:
         sys.exit(2)
     os.umask(0o077)
     logs.set_up(settings.log.level, settings.log.format)
+    raise_file_limit(settings)
     try:
         sys.exit(run(settings, rules_path))
     except ConfigError as error:
@@ -59,6 +62,24 @@ def serve(rules_path: Path, config: Path | None, **flags: str | None) -> None:
     except DbfirewallError as error:
         click.echo(f"dbfirewall: {error}", err=True)
         sys.exit(1)
+
+
+FILES_BESIDE_CONNECTIONS = 200
+"""File descriptors for listeners, workers, the record, catalogs and the admin listener."""
+
+
+def raise_file_limit(settings: Settings) -> None:
+    """Let the process open as many files as its connections need: two for each session."""
+    needed = 2 * settings.limits.connections + settings.limits.unauthenticated + FILES_BESIDE_CONNECTIONS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        logging.getLogger(__name__).warning(
+            "only %d files may be open, %d connections need %d: raise the limit (ulimit -n), or lower "
+            "limits.connections", hard, settings.limits.connections, needed,
+        )  # fmt: skip
+        needed = hard
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 def run(settings: Settings, rules_path: Path) -> int:

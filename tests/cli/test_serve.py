@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import resource
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator
@@ -15,7 +16,7 @@ import pytest
 import uvloop
 from click.testing import CliRunner, Result
 
-from dbfirewall.cli.serve import serve
+from dbfirewall.cli.serve import raise_file_limit, serve
 from dbfirewall.errors import AuditError, ConfigError
 from dbfirewall.settings import Settings
 
@@ -177,3 +178,19 @@ def test_failures_of_the_start_are_told(run: Serve, proxy: Proxy, error: Excepti
     assert result.exit_code == status
     assert str(error) in result.output
     assert "Traceback" not in result.output
+
+
+def test_the_process_may_open_as_many_files_as_its_connections_need(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The soft limit is raised as far as needed; where the hard one is too low, somebody is told."""
+    asked: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "setrlimit", lambda _which, limits: asked.append(limits))
+    for limits in ((256, 100_000), (50_000, 100_000), (256, 1000)):
+        monkeypatch.setattr(resource, "getrlimit", lambda _which, limits=limits: limits)
+        raise_file_limit(Settings())
+    assert asked == [(2300, 100_000), (1000, 1000)]
+    assert caplog.messages == [
+        "only 1000 files may be open, 1000 connections need 2300: raise the limit (ulimit -n), or lower "
+        "limits.connections"
+    ]
