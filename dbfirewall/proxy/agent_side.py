@@ -36,6 +36,7 @@ from dbfirewall.proxy.refusals import (
     poison_parse,
     poison_query,
     too_many,
+    unsettled_statement,
 )
 from dbfirewall.proxy.session import MAX_PENDING, MAX_PORTALS, Session
 from dbfirewall.wire import limits
@@ -322,17 +323,19 @@ class AgentSide:
         meanings = session.names.meanings(name)
         if not meanings:
             return self._poison(Owed.PARSE, session.refused_by(b"", no_such_statement(name), "protocol"))
+        if len(meanings) > 1 and any(one.sql != meanings[0].sql for one in meanings):
+            return self._unsettled(name)
         params = buf[name_end + 1 : end] if end - name_end - 1 > _NO_PARAMETERS else None
-        for prepared in meanings:
-            verdict = prepared.verdict
-            if prepared.judge is not session.judge or not verdict.reusable:
-                again = session.judge_text(prepared.sql)
-                if again is None:
-                    return self._hold(prepared.sql)
-                prepared.verdict, prepared.judge = again, session.judge
-                verdict = again
-            if verdict.outcome != "allow":
-                return self._poison(Owed.PARSE, session.refused(prepared.sql, verdict, params))
+        prepared = meanings[-1]
+        verdict = prepared.verdict
+        if prepared.judge is not session.judge or not verdict.reusable:
+            again = session.judge_text(prepared.sql)
+            if again is None:
+                return self._hold(prepared.sql)
+            prepared.verdict, prepared.judge = again, session.judge
+            verdict = again
+        if verdict.outcome != "allow":
+            return self._poison(Owed.PARSE, session.refused(prepared.sql, verdict, params))
         if (over := session.charge()) is not None:
             return self._poison(Owed.PARSE, session.refused_by(prepared.sql, over, "limits", params))
         if len(portal) > MAX_NAME:
@@ -351,6 +354,16 @@ class AgentSide:
         session.portals[portal] = session.begin_call(prepared.sql, verdict, params, prepared.text)
         session.pending.append(BIND)
         return None
+
+    def _unsettled(self, name: bytes) -> Outcome:
+        """A name that may mean different texts: what runs must be what is on record, so the server's word on what
+        was sent up to the last Sync is waited for. Where even that does not settle it (PREPARE), it is refused.
+        """
+        session = self.session
+        if any(entry.kind in (Owed.SYNC, Owed.QUERY) for entry in session.pending):
+            session.settled = self.hold()
+            return HOLD
+        return self._poison(Owed.PARSE, session.refused_by(b"", unsettled_statement(name), "protocol"))
 
     def _common_tail(self, buf: bytes, bind: int, end: int) -> int:
         """The end of what follows the Bind at `bind`, where that is the usual Execute and Sync; else `end`.

@@ -6,7 +6,7 @@ Rules (https://www.postgresql.org/docs/current/protocol-flow.html):
 - An error in a simple Query does not: its ReadyForQuery follows.
 - An answer that does not fit the head is a desynchronised session: it ends.
 - What a prepared-statement name means is only settled by ParseComplete; until then every meaning that may
-  hold is kept, and a Bind must be allowed for all of them.
+  hold is kept, and a Bind waits until there is one: what runs must be what is on record.
 """
 
 from __future__ import annotations
@@ -174,8 +174,8 @@ class StatementNames:
     """What each prepared-statement name may mean on the server right now.
 
     A segment is what lies between two Syncs or Queries. A Bind after a Parse of its own segment can only mean
-    that one: had it failed or been skipped, the server would skip the Bind as well. Any other Bind must be
-    allowed for every meaning that was sent and not answered, and for the one that is confirmed.
+    that one: had it failed or been skipped, the server would skip the Bind as well. Any other Bind
+    waits where there is more than one text that was sent and not answered, or confirmed.
     """
 
     MAX_BYTES = 32 * 1024 * 1024

@@ -91,6 +91,12 @@ def no_such_statement(name: bytes) -> ErrorFields:
     return ErrorFields("26000", text, "", "")
 
 
+def unsettled_statement(name: bytes) -> ErrorFields:
+    """0A000: several texts were prepared under one name, and nobody can say which of them would run."""
+    text = f'prepared statement "{_shown(name)}" was prepared more than once'
+    return ErrorFields("0A000", text, "", "DEALLOCATE it, then prepare it again.")
+
+
 def no_such_portal(name: bytes) -> ErrorFields:
     """As Postgres says it."""
     return ErrorFields("34000", f'portal "{_shown(name)}" does not exist', "", "")

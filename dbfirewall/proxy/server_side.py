@@ -116,6 +116,7 @@ class ServerSide:
             except Exception:
                 # What came before it is the agent's all the same, however the network cut it.
                 session.agent_peer.send(b"".join((*out, buf[run:pos])))
+                session.torn = False
                 raise
             if result is not None:
                 out += (buf[run:pos], result)
@@ -130,12 +131,20 @@ class ServerSide:
         reply = out[0] if len(out) == 1 else b"".join(out)
         session.firewall.bytes_to_agent.value += len(reply)
         session.agent_peer.send(reply)
-        if session.relieved is not None or session.firewall.draining:
+        session.torn = self._stream_left > 0 and not self._swallow
+        if session.relieved is not None or session.settled is not None or session.firewall.draining:
             self._after_walk()
 
     def _after_walk(self) -> None:
-        """Read the agent again where it had sent too much; end an idle session of a firewall that shuts down."""
+        """Read the agent again where it had sent too much, or something unclear; end an idle session of a firewall
+        that shuts down.
+        """
         session = self.session
+        if session.settled is not None and not any(
+            entry.kind in (Owed.SYNC, Owed.QUERY) for entry in session.pending
+        ):
+            settle, session.settled = session.settled, None
+            settle()
         if session.relieved is not None and len(session.pending) < MAX_PENDING // 2:
             relieve, session.relieved = session.relieved, None
             relieve()

@@ -90,10 +90,13 @@ class Session:
         self.skipping = False
         self.sent = 0
         self.search_path: tuple[str, ...] | Unchanged | None = UNCHANGED
+        self.torn = False
+        """Whether what was sent to the agent ends inside a message: then nothing of ours can be said any more."""
         self.ended = False
         self.terminating = False
         self.copy_settled: Callable[[], None] = _nothing
         self.relieved: Callable[[], None] | None = None
+        self.settled: Callable[[], None] | None = None
         self.hold_agent: Callable[[], Callable[[], None]] = lambda: _nothing
         self.facts = SessionFacts(executable=self._executable)
         self._ready: tuple[bytes, Judge, Verdict] | None = None
@@ -268,7 +271,7 @@ class Session:
             return
         self.ended = True
         running = bool(self.pending) and not self.server_peer.lost
-        self.agent_peer.close(last)
+        self.agent_peer.close(b"" if self.torn else last)
         if abort or self.pending or self.server_peer.queued():
             self.server_peer.abort()
         else:

@@ -153,7 +153,7 @@ class ToyJudge(Judge):
         context = Context(protocol_prepared=session.protocol_prepared, executable=session.executable)
         if housekeeping(sql, self.role, context):
             return self._verdict(Analysis(), HOUSEKEEPING)
-        analysis = toy_facts(sql.decode())
+        analysis = toy_facts(sql.decode("utf-8", "replace"))
         return self._verdict(analysis, decide(analysis, self.role, context))
 
 

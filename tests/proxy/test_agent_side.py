@@ -83,12 +83,13 @@ def test_names_that_mean_nothing_are_refused_as_postgres_does(stage: Stage) -> N
     assert [record["sqlstate"] for record in stage.audit()] == ["26000", "26000", "34000"]
 
 
-def test_a_name_that_may_have_two_meanings_is_bound_for_both(stage: Stage) -> None:
+def test_a_name_that_may_have_two_meanings_is_judged_once_it_is_settled(stage: Stage) -> None:
     """A Parse that the server may have refused does not hide what the name meant before: the hole to close."""
     stage.agent("P a: DELETE FROM orders", "S").server("1", "Z I")
     stage.agent("P a: SELECT 1", "S", "B =a", "E", "S")
-    stage.server_gets("P a: DELETE FROM orders", "S", "P a: SELECT 1", "S", "P !", "S")
-    stage.server("E 42P05", "Z I", "E !", "Z I").agent_gets("1", "Z I", "E 42P05", "Z I", "E ZG001", "Z I")
+    stage.server_gets("P a: DELETE FROM orders", "S", "P a: SELECT 1", "S")
+    stage.server("E 42P05", "Z I").server_gets("P !", "S")
+    stage.server("E !", "Z I").agent_gets("1", "Z I", "E 42P05", "Z I", "E ZG001", "Z I")
 
 
 def test_a_pipeline_of_unnamed_statements_may_be_long(stage: Stage) -> None:
