@@ -17,6 +17,7 @@ from dbfirewall.catalog.types import Catalog
 from dbfirewall.errors import CatalogError
 from dbfirewall.metrics import Metrics
 from dbfirewall.proxy.dsn import Target
+from dbfirewall.proxy.pooler import demand_no_pooler, demand_own_session
 from dbfirewall.proxy.tasks import TaskOwner
 from dbfirewall.proxy.upstream import Credentials
 
@@ -122,6 +123,7 @@ class CatalogService:
         try:
             connection = await connect_asyncpg(watched.target, watched.credentials)
             try:
+                await _demand_sessions(watched, connection)
                 await self._read(name, watched, connection)
             finally:
                 await connection.close(timeout=2.0)
@@ -144,6 +146,18 @@ class CatalogService:
         watched.loaded.set()
         self._on_change(name)
         watched.fingerprint = fingerprint
+
+
+async def _demand_sessions(watched: _Watched, connection: asyncpg.Connection) -> None:
+    """Raises CatalogError where a session with the database would not be one; see dbfirewall.proxy.pooler."""
+    if not watched.target.session_pooler:
+        await demand_no_pooler(connection)
+        return
+    second = await connect_asyncpg(watched.target, watched.credentials)
+    try:
+        await demand_own_session(connection, second)
+    finally:
+        await second.close(timeout=2.0)
 
 
 async def connect_asyncpg(target: Target, credentials: Credentials) -> asyncpg.Connection:

@@ -15,7 +15,16 @@ from dbfirewall.proxy.tls import upstream_context
 
 SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _PARAMETERS: Final = frozenset(
-    {"sslmode", "sslrootcert", "sslnegotiation", "connect_timeout", "host", "port", "channel_binding"}
+    {
+        "sslmode",
+        "sslrootcert",
+        "sslnegotiation",
+        "connect_timeout",
+        "host",
+        "port",
+        "channel_binding",
+        "pooler",
+    }
 )
 
 
@@ -24,7 +33,8 @@ class Target:
     """One Postgres database. `host` beginning with `/` is the folder of a Unix socket.
 
     `direct_tls`: TLS from the first byte (`sslnegotiation=direct`). `connect_timeout`: seconds.
-    `channel_binding`: disable, prefer or require.
+    `channel_binding`: disable, prefer or require. `session_pooler`: a pooler with session pooling stands before the
+    server (`pooler=session`, our own parameter).
     """
 
     host: str
@@ -35,6 +45,7 @@ class Target:
     direct_tls: bool = False
     connect_timeout: float = 10.0
     channel_binding: str = "prefer"
+    session_pooler: bool = False
 
     @property
     def unix_path(self) -> str | None:
@@ -77,6 +88,7 @@ def parse_dsn(dsn: str) -> Target:
         direct_tls=direct,
         connect_timeout=_number(query, "connect_timeout", 10) or 10,
         channel_binding=_one_of(query, "channel_binding", "prefer", ("disable", "prefer", "require")),
+        session_pooler=_one_of(query, "pooler", "none", ("none", "session")) == "session",
     )
 
 

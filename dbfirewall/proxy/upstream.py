@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from dbfirewall.errors import DbfirewallError, ProtocolError, SqlState
 from dbfirewall.proxy.dsn import Target
 from dbfirewall.proxy.peer import Peer
+from dbfirewall.proxy.pooler import OWN_SETTINGS, confirm_own_settings
 from dbfirewall.proxy.upstream_auth import AuthError, UpstreamAuth
 from dbfirewall.wire import backend
 from dbfirewall.wire import messages as m
@@ -130,7 +131,11 @@ async def _encrypt(peer: Peer, target: Target) -> None:
 async def _log_in(
     peer: Peer, target: Target, credentials: Credentials, parameters: dict[str, str]
 ) -> Upstream:
-    startup = {**parameters, "user": credentials.user, "database": target.database}
+    own = {
+        name: value for name, value in parameters.items() if target.session_pooler and name in OWN_SETTINGS
+    }
+    sent = {name: value for name, value in parameters.items() if name not in own}
+    startup = {**sent, "user": credentials.user, "database": target.database}
     peer.send(encode_startup_message(StartupMessage(m.PROTOCOL_3_0, startup)))
     certificate = peer.tls.object.getpeercert(binary_form=True) if peer.tls is not None else None
     auth = UpstreamAuth(
@@ -147,7 +152,10 @@ async def _log_in(
             raise ProtocolError("the server answered out of turn during authentication")
         if reply := auth.receive(frame.body):
             peer.send(reply)
-    return await _until_ready(peer, framer)
+    upstream = await _until_ready(peer, framer)
+    if own:
+        await confirm_own_settings(peer, own)
+    return upstream
 
 
 async def _until_ready(peer: Peer, framer: Framer) -> Upstream:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
@@ -22,7 +24,10 @@ LOGIN = Credentials("w", "secret")
 
 
 class World:
-    """A server of which only the fingerprint of its catalog is known. `down`: what connecting raises."""
+    """A server of which only the fingerprint of its catalog and a process id are known.
+
+    `down`: what connecting raises. `pids`: what the server says when it is asked for its process id.
+    """
 
     def __init__(self) -> None:
         self.fingerprint = "one"
@@ -30,6 +35,7 @@ class World:
         self.logins: list[Credentials] = []
         self.open = 0
         self.changes: list[str] = []
+        self.pids: Iterator[int] = itertools.repeat(7)
         self.metrics = Metrics()
         self.tasks = TaskOwner()
 
@@ -39,6 +45,15 @@ class World:
             raise self.down
         self.open += 1
         return self
+
+    def get_server_pid(self) -> int:
+        return 7
+
+    def transaction(self) -> contextlib.nullcontext[None]:
+        return contextlib.nullcontext()
+
+    async def fetchval(self, _sql: str) -> int:
+        return next(self.pids)
 
     async def close(self, timeout: float) -> None:  # noqa: ASYNC109  as asyncpg has it
         self.open -= 1
@@ -277,3 +292,29 @@ def test_a_connection_without_tls_is_not_made_where_tls_is_demanded(postgres: Po
     target = Target(postgres.host, postgres.port, "postgres", sslmode=mode, root_cert="system")
     with pytest.raises(ConnectionError):
         asyncio.run(connect_asyncpg(target, Credentials(postgres.superuser, postgres.password)))
+
+
+@pytest.mark.parametrize(
+    ("session_pooler", "pids", "problem"),
+    [
+        (False, [7], ""),
+        (False, [8], "a connection pooler stands before the database"),
+        (True, [8, 9], ""),
+        (True, [8, 8], "shares server connections between sessions"),
+    ],
+)
+def test_a_pooler_is_found_out(world: World, session_pooler: bool, pids: list[int], problem: str) -> None:
+    """By a process id that is not the one of BackendKeyData, and by one server connection for two clients."""
+    world.pids = itertools.cycle(pids)
+    target = Target("127.0.0.1", 1, "shop", connect_timeout=0.5, session_pooler=session_pooler)
+
+    async def work() -> None:
+        service = world.service()
+        service.watch("shop", target, LOGIN, world.tasks)
+        if problem:
+            with pytest.raises(CatalogError, match=problem):
+                await service.wait_for("shop", 0.2)
+        else:
+            await service.wait_for("shop", 10)
+
+    run(world, work)

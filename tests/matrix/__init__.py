@@ -1,0 +1,1 @@
+"""What needs servers of other versions or other programs: `make matrix`. Not collected by `make test`."""
