@@ -190,7 +190,5 @@ def test_the_process_may_open_as_many_files_as_its_connections_need(
         monkeypatch.setattr(resource, "getrlimit", lambda _which, limits=limits: limits)
         raise_file_limit(Settings())
     assert asked == [(2300, 100_000), (1000, 1000)]
-    assert caplog.messages == [
-        "only 1000 files may be open, 1000 connections need 2300: raise the limit (ulimit -n), or lower "
-        "limits.connections"
-    ]
+    assert len(caplog.messages) == 1
+    assert "1000 connections need 2300" in caplog.messages[0]
