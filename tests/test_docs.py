@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import tomllib
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,16 +15,17 @@ import pytest
 from dbfirewall.errors import SqlState
 from dbfirewall.metrics import Metrics
 from dbfirewall.policy.loader import load_rules
-from dbfirewall.policy.models import Model, Rules
+from dbfirewall.policy.models import Limits, Model, Rules
 from dbfirewall.settings import environment_name, setting_keys
 from dbfirewall.sql.actions import ACTIONS, GROUPS
 from scripts import generate_reference
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+PACKAGE = ROOT / "dbfirewall"
 PAGES = [
     *sorted(DOCS.glob("*.md")),
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")),
 ]
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 YAML_BLOCK = re.compile(r"^```yaml\n(version: 1\n.*?)^```", re.DOTALL | re.MULTILINE)
@@ -74,6 +77,36 @@ def test_every_metric_is_documented() -> None:
 def test_every_sqlstate_is_documented() -> None:
     """Every SQLSTATE that we put into an error."""
     assert missing("errors.md", [state.value for state in SqlState]) == []
+
+
+def limits_in_the_code() -> Iterator[str]:
+    """Every constant that its docstring calls a security limit, and all of the modules that hold nothing else."""
+    whole = {PACKAGE / "limits.py", PACKAGE / "sql" / "caps.py", PACKAGE / "wire" / "limits.py"}
+    for file in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Module | ast.ClassDef):
+                for one, after in pairwise(node.body):
+                    told = isinstance(after, ast.Expr) and "Security limit" in ast.unparse(after)
+                    if isinstance(one, ast.Assign | ast.AnnAssign) and (told or file in whole):
+                        targets = one.targets if isinstance(one, ast.Assign) else [one.target]
+                        yield from (target.id for target in targets if isinstance(target, ast.Name))
+
+
+def test_every_limit_is_documented() -> None:
+    """Those of the code, of the settings and of a role."""
+    names = {name for name in limits_in_the_code() if name.isupper()}
+    assert {"STARTUP_PACKET", "MAX_DEPTH", "FREE_ATTEMPTS", "COLD_BUFFER_LIMIT", "MAX_BYTES"} <= names
+    settings = [key for key in setting_keys() if key.startswith("limits.")]
+    assert missing("limits.md", [*names, *settings, *Limits.yaml_keys()]) == []
+
+
+def test_every_proof_exists() -> None:
+    """The tests that the security model names are there."""
+    named = re.findall(r"`(tests/[\w./]+|\w+\.sql)`", (DOCS / "security-model.md").read_text())
+    assert len(named) > 10
+    assert [
+        name for name in named if not ((ROOT / name).exists() or list(ROOT.glob(f"tests/*/*/{name}")))
+    ] == []
 
 
 def test_every_runtime_dependency_is_explained() -> None:
