@@ -30,7 +30,12 @@ SELECT p.oid, n.nspname::text AS schema, p.proname::text AS name, p.provolatile:
        l.lanname::text AS language, p.prosecdef AS security_definer,
        p.oid < 16384 AS from_initdb,
        EXISTS (SELECT FROM pg_depend d
-               WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e') AS in_extension,
+               WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+       OR EXISTS (SELECT FROM pg_depend d
+                  JOIN pg_range r ON d.refobjid IN (r.rngtypid, r.rngmultitypid)
+                  WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'i'
+                    AND d.refclassid = 'pg_type'::regclass
+                    AND r.rngcanonical::oid < 16384 AND r.rngsubopc < 16384) AS in_extension,
        coalesce(p.proargtypes[0] IN (SELECT r.oid FROM takes_row r), false) AS takes_row
 FROM pg_proc p
 JOIN pg_namespace n ON n.oid = p.pronamespace
@@ -43,6 +48,7 @@ ORDER BY n.nspname, p.proname, p.oid
 `min_args`: an ordered-set aggregate is called with its direct arguments only; WITHIN GROUP has the others.
 `max_args`: VARIADIC_ARGS for VARIADIC; CALL names a procedure's OUT arguments too.
 `from_initdb`: 16384 is FirstNormalObjectId of the server's `access/transam.h`; what initdb made has less.
+`in_extension`: or made by the server itself, as the constructors of a range type that compares by built-in functions.
 `takes_row`: the first argument's type is one that a composite value reaches: by being such, as a domain over
     it, or through an implicit cast.
 """

@@ -71,3 +71,10 @@ CREATE EXTENSION citext;
 CREATE TABLE people (name citext);
 CREATE FUNCTION pg_catalog.catalog_tests_intruder() RETURNS int LANGUAGE sql AS 'SELECT 1';
 CREATE FUNCTION borrowed(text) RETURNS text LANGUAGE internal IMMUTABLE AS 'lower';
+
+-- Range types: the server makes their constructors, which compare by the type's operator class.
+CREATE TYPE wordrange AS RANGE (subtype = text);
+CREATE FUNCTION compare_backwards(a int, b int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN b - a; END';
+CREATE OPERATOR CLASS backwards FOR TYPE int USING btree AS
+    OPERATOR 1 >, OPERATOR 2 >=, OPERATOR 3 =, OPERATOR 4 <=, OPERATOR 5 <, FUNCTION 1 compare_backwards(int, int);
+CREATE TYPE backrange AS RANGE (subtype = int, subtype_opclass = backwards);

@@ -186,6 +186,15 @@ def test_a_compiled_function_is_trusted_only_in_an_extension(catalog: Catalog) -
     assert not only(catalog, "borrowed").trusted
 
 
+@pytest.mark.parametrize(("name", "trusted"), [("word", True), ("back", False)])
+def test_a_range_types_constructors_are_trusted_where_they_compare_by_built_in_functions(
+    catalog: Catalog, name: str, trusted: bool
+) -> None:
+    """The server made them; a user's function runs in them only as the comparison of the operator class."""
+    for constructor in (f"{name}range", f"{name}multirange"):
+        assert {function.trusted for function in catalog.functions[constructor]} == {trusted}
+
+
 def test_a_user_aggregate_is_not_trusted(catalog: Catalog) -> None:
     """An aggregate counts as written in `internal`, and is still a user's."""
     total = only(catalog, "total")
