@@ -14,7 +14,7 @@ from dbfirewall.errors import DbfirewallError, ProtocolError, SqlState
 from dbfirewall.proxy.dsn import Target
 from dbfirewall.proxy.peer import Peer
 from dbfirewall.proxy.pooler import OWN_SETTINGS, confirm_own_settings
-from dbfirewall.proxy.upstream_auth import AuthError, UpstreamAuth
+from dbfirewall.proxy.upstream_auth import AuthError, SaltedKeys, UpstreamAuth
 from dbfirewall.wire import backend
 from dbfirewall.wire import messages as m
 from dbfirewall.wire.body import message
@@ -54,6 +54,7 @@ class Credentials:
 
     user: str
     password: str | None = field(default=None, repr=False)
+    keys: SaltedKeys = field(default_factory=SaltedKeys, repr=False, compare=False)
 
 
 async def connect(target: Target, credentials: Credentials, parameters: dict[str, str]) -> Upstream:
@@ -144,6 +145,7 @@ async def _log_in(
         encrypted=peer.tls is not None,
         certificate=certificate if target.channel_binding != "disable" else None,
         require_channel_binding=target.channel_binding == "require",
+        keys=credentials.keys,
     )
     framer = Framer(Phase.SERVER_STARTUP)
     while not auth.done:

@@ -11,6 +11,8 @@ Source: https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-FLOW-STAR
 from __future__ import annotations
 
 import hashlib
+import hmac
+from base64 import b64encode
 from enum import Enum
 from typing import Final
 
@@ -29,6 +31,28 @@ _SCRAM_USER: Final = "*"
 
 class AuthError(DbfirewallError):
     """The login failed or was broken off. `str()` is for the operator: it never holds the password."""
+
+
+class SaltedKeys:
+    """One login's SCRAM keys, by the salt and iterations that its server last asked for.
+
+    They take milliseconds to compute, on the event loop: once for each login, and not for each connection.
+    """
+
+    def __init__(self) -> None:
+        self._made: tuple[bytes, bytes, int] | None = None
+        self._keys = b"", b""
+
+    def of(self, password: bytes, salt: bytes, iterations: int) -> tuple[bytes, bytes]:
+        """The ClientKey and the ServerKey (RFC 5802, 3)."""
+        if self._made != (password, salt, iterations):
+            salted = hashlib.pbkdf2_hmac("sha256", password, salt, iterations)
+            self._keys = (
+                hmac.digest(salted, b"Client Key", "sha256"),
+                hmac.digest(salted, b"Server Key", "sha256"),
+            )
+            self._made = password, salt, iterations
+        return self._keys
 
 
 class _State(Enum):
@@ -51,10 +75,11 @@ class UpstreamAuth:
         encrypted: bool,
         certificate: bytes | None = None,
         require_channel_binding: bool = False,
+        keys: SaltedKeys | None = None,
     ) -> None:
         """`password` None: only a server that asks for none is logged in to. `encrypted`: whether TLS is on.
 
-        `certificate`: the server's (DER), for channel binding; None for a login without.
+        `certificate`: the server's (DER), for channel binding; None for a login without. `keys`: this login's.
         """
         self._user = user
         self._password = password
@@ -62,7 +87,10 @@ class UpstreamAuth:
         self._binding = end_point_hash(certificate) if encrypted and certificate is not None else None
         self._require_binding = require_channel_binding
         self._bound = False
+        self._keys = SaltedKeys() if keys is None else keys
         self._scram: ScramClient | None = None
+        self._prepared = b""
+        self._server_signature = b""
         self._state = _State.START
 
     @property
@@ -124,9 +152,9 @@ class UpstreamAuth:
         if not mechanisms:
             raise AuthError(f"the server offers no SASL mechanism that fits: {', '.join(offered)}")
         binding = ("tls-server-end-point", self._binding) if self._binding is not None else None
+        # Not with the password: scramp refuses some that Postgres takes unprepared, and forgets what it computed.
         self._scram = ScramClient(mechanisms, _SCRAM_USER, "-", channel_binding=binding)
-        # Not through the constructor: it refuses passwords that Postgres takes unprepared.
-        self._scram.password = prepare_password(password)
+        self._prepared = prepare_password(password)
         self._bound = self._scram.mechanism_name == _SCRAM_PLUS
         self._check_binding()
         self._state = _State.SASL_FIRST
@@ -136,21 +164,28 @@ class UpstreamAuth:
     def _prove(self, data: bytes) -> bytes:
         if self._scram is None or self._state is not _State.SASL_FIRST:
             raise AuthError("the server sent a SCRAM challenge out of turn")
+        scram, challenge = self._scram, _text(data)
         try:
-            self._scram.set_server_first(_text(data))
-            proof: str = self._scram.get_client_final()
+            scram.set_server_first(challenge)
         except ScramException as error:
             raise AuthError(f"the server's SCRAM challenge is not acceptable: {error}") from None
+        client_key, server_key = self._keys.of(self._prepared, bytes(scram.salt), int(scram.iterations))
+        binding = b64encode(scram.gs2_header.make_cbind_input(scram.cb)).decode()
+        final = f"c={binding},r={scram.nonce}"
+        signed = f"{scram.client_first_bare},{challenge},{final}".encode()
+        signature = hmac.digest(hashlib.sha256(client_key).digest(), signed, "sha256")
+        proof = bytes(one ^ other for one, other in zip(client_key, signature, strict=True))
+        self._server_signature = hmac.digest(server_key, signed, "sha256")
         self._state = _State.SASL_FINAL
-        return a.encode_sasl_response(proof.encode())
+        return a.encode_sasl_response(f"{final},p={b64encode(proof).decode()}".encode())
 
     def _verify(self, data: bytes) -> bytes:
         if self._scram is None or self._state is not _State.SASL_FINAL:
             raise AuthError("the server ended the SCRAM exchange out of turn")
-        try:
-            self._scram.set_server_final(_text(data))
-        except ScramException as error:
-            raise AuthError(f"the server could not prove that it knows the password: {error}") from None
+        expected = "v=" + b64encode(self._server_signature).decode()
+        # RFC 5802 7: extensions may follow the verifier; an error would be `e=…`.
+        if not hmac.compare_digest(_text(data).partition(",")[0], expected):
+            raise AuthError("the server could not prove that it knows the password")
         self._state = _State.VERIFIED
         return b""
 

@@ -14,7 +14,7 @@ from dbfirewall.errors import ProtocolError
 from dbfirewall.policy.verifier import make_verifier, parse_verifier
 from dbfirewall.proxy import upstream_auth
 from dbfirewall.proxy.scram_server import ScramServer, mock_verifier
-from dbfirewall.proxy.upstream_auth import AuthError, UpstreamAuth
+from dbfirewall.proxy.upstream_auth import AuthError, SaltedKeys, UpstreamAuth
 from dbfirewall.wire import authentication as a
 from dbfirewall.wire.messages import HEADER
 from tests.proxy.certificates import make_certificate
@@ -104,6 +104,29 @@ def test_any_password_is_proved(password: str) -> None:
     client = _auth(password)
     _exchange(client, _server(password))
     assert client.done
+
+
+def test_a_logins_keys_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as salt, iterations and password stay; each login still proves itself by them."""
+    asked: list[tuple[bytes, int]] = []
+
+    def counted(name: str, password: bytes, salt: bytes, iterations: int) -> bytes:
+        asked.append((password, iterations))
+        return pbkdf2(name, password, salt, iterations)
+
+    pbkdf2 = hashlib.pbkdf2_hmac
+    verifier, second = (parse_verifier(make_verifier("hunter2", count)) for count in (4096, 5000))
+    monkeypatch.setattr("dbfirewall.proxy.upstream_auth.hashlib.pbkdf2_hmac", counted)
+    keys = SaltedKeys()
+    for known in (verifier, verifier, second, second, verifier):
+        client = UpstreamAuth("bob", "hunter2", encrypted=False, keys=keys)
+        _exchange(client, ScramServer("bob", known, known))
+        assert client.done
+    assert asked == [(b"hunter2", 4096), (b"hunter2", 5000), (b"hunter2", 4096)]
+    with pytest.raises(ProtocolError, match="password authentication failed"):
+        _exchange(
+            UpstreamAuth("bob", "other", encrypted=False, keys=keys), ScramServer("bob", verifier, verifier)
+        )
 
 
 def test_bytes_from_the_environment_are_taken_as_they_were() -> None:
