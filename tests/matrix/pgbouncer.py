@@ -1,13 +1,12 @@
 """pgbouncer between the firewall and the database: session pooling works, everything else is refused.
 
-`make matrix` needs the `pgbouncer` program (apt-get install pgbouncer).
+The program is installed by apt-get where it is missing.
 """
 
 from __future__ import annotations
 
 import os
 import pwd
-import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from tests.e2e.world import DATABASE, LOGIN_PASSWORD, ROLES, build, rules
 from tests.support.firewall import Firewall
 from tests.support.ports import free_port
 from tests.support.postgres import Postgres
+from tests.support.programs import need
 
 SETTINGS = """
 ALTER ROLE e2e_reader SET default_transaction_read_only = on;
@@ -55,8 +55,7 @@ class PgBouncer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        program = shutil.which("pgbouncer", path=os.environ.get("PATH", "") + ":/usr/sbin")
-        assert program, "pgbouncer is not installed (apt-get install pgbouncer)"
+        program = need("pgbouncer")
         identity: dict[str, Any] = {}
         if os.geteuid() == 0:  # it refuses to run as root
             nobody = pwd.getpwnam("nobody")

