@@ -11,6 +11,7 @@ import re
 import resource
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -26,6 +27,7 @@ pytestmark = pytest.mark.postgres
 
 CROWD = int(os.environ.get("DBFIREWALL_TEST_CROWD", "300"))
 PLACES = 20
+OWN_PLACES = 5
 GROWTH = 64 << 20
 """Bytes that the process may have grown by after a crowd: far less than what 10,000 of them sent."""
 
@@ -46,6 +48,7 @@ def door(world: World, firewall: StartFirewall) -> Firewall:
         "E2E_PASSWORD": LOGIN_PASSWORD,
         "DBFIREWALL_LIMITS_UNAUTHENTICATED": str(PLACES),
         "DBFIREWALL_LIMITS_HANDSHAKE_TIMEOUT": "3s",
+        "DBFIREWALL_LIMITS_CONNECTIONS_PER_AGENT": str(OWN_PLACES),
     }
     return firewall(rules(world.postgres), environment=environment)
 
@@ -144,3 +147,28 @@ def test_a_flood_of_garbage_is_only_so_much_of_a_record(door: Firewall) -> None:
     allowed = STRANGERS_AT_ONCE + STRANGERS_PER_SECOND * (seconds + 5) * 2 + 20
     assert len(door.audit()) - before <= allowed
     assert resident(door) - memory < GROWTH
+
+
+def test_an_agent_that_storms_in_gets_its_own_places_and_no_more(world: World, door: Firewall) -> None:
+    """The others are told so, Postgres has no more backends than that, and another agent is served all the while."""
+
+    def log_in(_number: int) -> tuple[RawClient, dict[str, str]]:
+        client = RawClient(door.host, door.port)
+        return client, client.log_in("writer", "writer-agent", database=DATABASE)[-1].fields
+
+    for _ in range(3):
+        with ThreadPoolExecutor(15) as pool:
+            entered = list(pool.map(log_in, range(15)))
+        assert_served(door, "127.0.0.1")
+        refused = [told for _, told in entered if told.get("C")]
+        assert {told["C"] for told in refused} == {"53300"}
+        assert len(refused) == 15 - OWN_PLACES
+        backends = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'e2e_writer' AND datname = 'e2e'"
+        held = world.sql(backends)[0][0]
+        assert isinstance(held, int)
+        assert held <= OWN_PLACES + 2, (
+            "the catalog's reader may be among them, and one that is on its way out"
+        )
+        for client, _ in entered:
+            client.socket.close()
+        assert_empty(door)
