@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types layers matrix regress crowd bench suites clean
+.PHONY: help demo test lint types layers fuzz matrix regress crowd bench suites clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -38,6 +38,9 @@ layers: $(READY) ## the import contracts
 
 crowd: $(READY) ## 10,000 connections that never log in, against one firewall (3 minutes)
 	DBFIREWALL_TEST_CROWD=10000 $(BIN)/python -m pytest tests/e2e/test_strangers.py $(PYTEST_ARGS)
+
+fuzz: $(READY) ## armed statements and wounded tokens, on PostgreSQL 14 to 18, two minutes each (needs npm)
+	$(BIN)/python -m tests.fuzz $(FUZZ_ARGS)
 
 matrix: $(READY) ## the end-to-end tests on PostgreSQL 14 to 18, TLS servers, pgbouncer (needs npm, pgbouncer)
 	$(BIN)/python -m tests.matrix
