@@ -29,6 +29,12 @@ RETRY_SECONDS = 2.0
 DEBOUNCE_SECONDS = 0.05
 """DDL that comes in a run causes one refresh."""
 
+RESTS = 3.0
+"""While DDL keeps coming, what a refresh took is rested this many times: the server is there for others too."""
+
+MAX_REST_SECONDS = 1.0
+"""Yet no change waits longer than this."""
+
 
 @dataclass
 class _Watched:
@@ -110,12 +116,15 @@ class CatalogService:
     async def _watch(self, name: str, watched: _Watched) -> None:
         while True:
             watched.wanted.clear()
+            began = time.monotonic()
             loaded = await self._load(name, watched)
+            ended = time.monotonic()
+            rested = ended + min(RESTS * (ended - began), MAX_REST_SECONDS)
             pause = self._interval if loaded else RETRY_SECONDS
             try:
                 async with asyncio.timeout(pause):
                     await watched.wanted.wait()
-                await asyncio.sleep(DEBOUNCE_SECONDS)
+                await asyncio.sleep(max(DEBOUNCE_SECONDS, rested - time.monotonic()))
             except TimeoutError:
                 pass
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import time
 from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
@@ -194,6 +195,31 @@ def test_what_changes_names_causes_one_refresh(world: World) -> None:
         service.refresh_soon("elsewhere")
         await until(lambda: len(world.changes) == 2)
         assert world.refreshes("ok") == 2
+
+    run(world, work)
+
+
+def test_a_stream_of_ddl_leaves_the_server_to_others(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two readings of the catalog lies as much rest as the first one took, times RESTS."""
+    times: list[tuple[float, float]] = []
+
+    async def load(_connection: World, version: int) -> Catalog:
+        began = time.monotonic()
+        await asyncio.sleep(0.02)
+        times.append((began, time.monotonic()))
+        return Catalog(version=version, complete=True)
+
+    monkeypatch.setattr(catalogs, "load_catalog", load)
+
+    async def work() -> None:
+        service = world.service()
+        service.watch("shop", TARGET, LOGIN, world.tasks)
+        while len(times) < 3:
+            world.fingerprint = f"change {len(times)}"
+            service.refresh_soon("shop")
+            await asyncio.sleep(0.001)
+        for (began, ended), (next_began, _) in itertools.pairwise(times):
+            assert next_began - ended >= catalogs.RESTS * (ended - began)
 
     run(world, work)
 
