@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 .PHONY: help demo test lint types layers fuzz matrix regress crowd bench suites clean
 
 help: ## what there is
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
 # pip older than 25.1 does not know --group, so pip comes first.
 $(READY): pyproject.toml
@@ -41,6 +41,15 @@ crowd: $(READY) ## 10,000 connections that never log in, against one firewall (3
 
 fuzz: $(READY) ## armed statements and wounded tokens, on PostgreSQL 14 to 18, two minutes each (needs npm)
 	$(BIN)/python -m tests.fuzz $(FUZZ_ARGS)
+
+fuzz-wire: $(READY) ## random and mangled sessions, against a model server and a real one (10 minutes)
+	DBFIREWALL_FUZZ_SECONDS=120 $(BIN)/python -m pytest -s --timeout 600 tests/fuzz/test_wire*.py $(PYTEST_ARGS)
+
+chaos: $(READY) ## 50 sessions while all sides are killed, paused and cut off (5 minutes)
+	DBFIREWALL_CHAOS_SECONDS=240 DBFIREWALL_CHAOS_SESSIONS=50 $(BIN)/python -m pytest -s tests/chaos $(PYTEST_ARGS)
+
+dos: $(READY) ## what one agent that is logged in can do to the others (2 minutes)
+	$(BIN)/python -m pytest -s tests/dos/attacks.py $(PYTEST_ARGS)
 
 matrix: $(READY) ## the end-to-end tests on PostgreSQL 14 to 18, TLS servers, pgbouncer (needs npm, pgbouncer)
 	$(BIN)/python -m tests.matrix

@@ -23,7 +23,7 @@ from tests.proxy.notation import agent_bytes, server_bytes, server_texts
 from tests.proxy.stage import RULES, Stage
 
 SECONDS = float(os.environ.get("DBFIREWALL_FUZZ_SECONDS", "0"))
-ROUNDS = 150
+ROUNDS = 100
 NONCE = 999_999_999
 
 OpenStage = Callable[..., Stage]
