@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dbfirewall.catalog.types import Catalog, Relation
-from dbfirewall.policy.decision import OFFLINE, Context, Decision, decide
+from dbfirewall.policy.decision import OFFLINE, Context, Decision, admit, decide
 from dbfirewall.policy.models import Role
 from dbfirewall.sql.actions import ACTIONS, GROUPS
 from dbfirewall.sql.facts import Analysis, Effect, Refusal, Statement
@@ -125,7 +125,7 @@ def test_a_refused_text_is_refused_whole(code: str, sqlstate: str) -> None:
 
 
 def test_a_text_beyond_our_grammar_or_limits_runs_where_unknown_is_allowed() -> None:
-    """It is one `unknown` statement then; no group covers that, no deny of it is lifted, and no read-only role has it."""
+    """It is one `unknown` statement then: no group covers it, a deny of it holds, and no read-only role has it."""
     beyond = Analysis(refusal=Refusal("disagreement", "Why.", allowable=True))
     assert decide(beyond, role({"allow": "unknown"})).outcome == "allow"
     assert decide(beyond, role({"allow": "everything"})).outcome == "allow"
@@ -560,3 +560,27 @@ def test_a_decision_says_why(rules: list[dict[str, Any]], effects: list[Effect])
         assert decision.reason
         assert decision.hint
         assert decision.effect in effects
+
+
+@pytest.mark.parametrize("stored", ["deny", "gate"])
+def test_what_a_known_name_runs_is_not_lifted_by_unknown(stored: Any) -> None:
+    """A rule that allows `unknown` is about names that nobody has seen, not about those that were refused."""
+    context = Context(executable=lambda _name: Decision(stored, "42501", "r", "No."))
+    assert one(on("execute", "p"), role({"allow": "unknown"}), context).outcome == stored
+
+
+def test_what_is_admitted_unread_is_never_taken_for_another_text() -> None:
+    """Its facts depend on every literal, and it may change any name."""
+    unread = admit(
+        Analysis(refusal=Refusal("unknown-construct", "?", allowable=True)), role({"allow": "unknown"})
+    )
+    (only,) = unread.statements
+    assert (unread.literal_sensitive, only.literal_sensitive, only.changes_catalog) == (True, True, True)
+
+
+@pytest.mark.parametrize("schema", ["pg_catalog", "information_schema", "pg_toast"])
+def test_a_pattern_of_everything_stays_out_of_system_schemas(schema: str) -> None:
+    """`*` and `*.*` mean the user's own relations: the server's need their schema or their name in the rule."""
+    for pattern in ("*", "*.*"):
+        assert one(on("insert", f"{schema}.x"), role({"allow": "insert", "on": pattern})).outcome == "deny"
+    assert one(on("insert", f"{schema}.x"), role({"allow": "insert", "on": f"{schema}.*"})).outcome == "allow"

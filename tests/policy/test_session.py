@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dbfirewall.policy.decision import Context, decide
+from dbfirewall.policy.matching import REST, Case
 from dbfirewall.policy.models import Role
 from dbfirewall.sql.facts import Effect
 from tests.policy.build import analysis, on, role, select
@@ -259,3 +260,43 @@ def test_functions_that_reach_past_the_rules_are_named(function: str, star: str)
         assert decide(call, role(rule)).outcome == star
     assert decide(call, role({"allow": "call", "on": f"pg_catalog.{function}"})).outcome == "allow"
     assert decide(call, role({"allow": "call", "on": "public.*"})).outcome == "deny"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["search_path", "row_security", "session_replication_role", "role", "session_authorization",
+     "local_preload_libraries", "session_preload_libraries", "dynamic_library_path", "allow_system_table_mods",
+     "default_tablespace", "temp_tablespaces", "debug_discard_caches", "transaction_read_only",
+     "default_transaction_read_only", "statement_timeout", "lock_timeout",
+     "idle_in_transaction_session_timeout", "transaction_timeout"],
+)  # fmt: skip
+def test_each_guarded_parameter_needs_its_action_named(name: str) -> None:
+    """No group and no `*` reaches one of these: only a rule that names `set` or `reset` does."""
+    for words in ("*", "session"):
+        for action in ("set", "reset"):
+            assert not _lifted(name, action, words)
+    assert _lifted(name, "set", "set")
+
+
+def _lifted(name: str, action: str, words: str) -> bool:
+    """Whether a rule of `words` covers what no built-in permission does."""
+    case = Case(on(action, name, value="x"), role({"allow": words}), free=False)
+    return case.verdict(REST).outcome == "allow"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("60000", "allow"), ("60001", "deny"), ("60000ms", "allow"), ("60001ms", "deny"), ("60s", "allow"),
+     ("61s", "deny"), ("1min", "allow"), ("2min", "deny"), ("1h", "deny"), ("1d", "deny")],
+)  # fmt: skip
+def test_a_timeout_is_compared_in_every_unit(value: str, expected: str) -> None:
+    """A session may shorten its role's limit to the millisecond, whatever the unit, and not exceed it."""
+    assert outcome("statement_timeout", value, role(limits={"statement_timeout": "1min"})) == expected
+
+
+@pytest.mark.parametrize(("unit", "limit"), [("h", "1h"), ("d", "24h")])
+def test_hours_and_days_are_as_long_as_postgres_takes_them(unit: str, limit: str) -> None:
+    """One of the unit is just within its own length, two are not."""
+    who = role(limits={"statement_timeout": limit})
+    assert outcome("statement_timeout", f"1{unit}", who) == "allow"
+    assert outcome("statement_timeout", f"2{unit}", who) == "deny"
