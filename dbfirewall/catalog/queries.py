@@ -142,10 +142,21 @@ _CONTAINERS = """
 """
 """(type, a type that it is made of): domains, arrays, ranges, multiranges, composite and row types."""
 
+_DOMAIN_CHECKS = f"""
+    SELECT k.contypid AS type, coalesce(o.oprcode::oid, d.refobjid) AS function
+    FROM pg_constraint k
+    JOIN pg_depend d ON d.classid = 'pg_constraint'::regclass AND d.objid = k.oid
+    LEFT JOIN pg_operator o ON d.refclassid = 'pg_operator'::regclass AND o.oid = d.refobjid
+    WHERE k.contypid <> 0 AND k.contype = 'c' AND d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass)
+  UNION
+    SELECT k.contypid, m[1]::oid
+    FROM pg_constraint k, regexp_matches(k.conbin::text, {_CALLS_IN_TREE}, 'g') AS m
+    WHERE k.contypid <> 0 AND k.contype = 'c'
+"""  # noqa: S608  constants only
+"""(domain, a function that its constraints run)."""
+
 TYPE_CALLS = f"""
 WITH RECURSIVE containers(container, component) AS MATERIALIZED ({_CONTAINERS}
-), domain_checks AS (
-    SELECT oid, contypid, conbin FROM pg_constraint WHERE contypid <> 0 AND contype = 'c'
 ), calls(type, function) AS (
     SELECT t.oid, t.typinput::oid FROM pg_type t WHERE t.typtype = 'b' AND t.typinput >= 16384
   UNION
@@ -157,14 +168,7 @@ WITH RECURSIVE containers(container, component) AS MATERIALIZED ({_CONTAINERS}
   UNION
     SELECT r.rngtypid, r.rngcanonical::oid FROM pg_range r WHERE r.rngcanonical >= 16384
   UNION
-    SELECT k.contypid, coalesce(o.oprcode::oid, d.refobjid)
-    FROM domain_checks k
-    JOIN pg_depend d ON d.classid = 'pg_constraint'::regclass AND d.objid = k.oid
-    LEFT JOIN pg_operator o ON d.refclassid = 'pg_operator'::regclass AND o.oid = d.refobjid
-    WHERE d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass)
-  UNION
-    SELECT k.contypid, m[1]::oid
-    FROM domain_checks k, regexp_matches(k.conbin::text, {_CALLS_IN_TREE}, 'g') AS m
+    SELECT * FROM ({_DOMAIN_CHECKS}) AS checks
 ), reached(type, function) AS (
     SELECT type, function FROM calls
   UNION
@@ -186,10 +190,21 @@ WITH RECURSIVE containers(container, component) AS MATERIALIZED ({_CONTAINERS}
     SELECT castsource, casttarget, castfunc
     FROM pg_cast
     WHERE castfunc >= 16384 AND (castcontext = 'i' OR casttarget IN ('json'::regtype, 'jsonb'::regtype))
+), checked(type, function) AS (
+    SELECT * FROM ({_DOMAIN_CHECKS}) AS checks
+  UNION
+    SELECT t.oid, c.function FROM checked c JOIN pg_type t ON t.typtype = 'd' AND t.typbasetype = c.type
 ), reached(type, function) AS (
     SELECT castsource, castfunc FROM casts WHERE castsource >= 16384
   UNION
     SELECT casttarget, castfunc FROM casts WHERE casttarget >= 16384
+  UNION
+    SELECT k.container, c.function
+    FROM checked c
+    JOIN containers k ON k.component = c.type
+    JOIN pg_type t ON t.oid = k.container AND t.typtype <> 'd'
+    LEFT JOIN pg_class r ON r.oid = t.typrelid
+    WHERE r.relkind IS NULL OR r.relkind = 'c'
   UNION
     SELECT k.container, r.function FROM reached r JOIN containers k ON k.component = r.type
 )
@@ -203,6 +218,9 @@ Those are implicit casts, and casts to json, which to_json and its like look for
 column of such a type (a row type is made of its columns' types), since a statement cannot come by such a
 value otherwise without naming its type or a function; NULL where both types are built in: any expression may
 run that one.
+
+Likewise the constraints of a domain inside a column's type: beside a column of `domain[]` the literal in
+`coalesce(column, '{1}')` is one of that type. Beside a column of the domain itself a literal is of the base type.
 """
 
 FINGERPRINT = """

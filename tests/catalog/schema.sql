@@ -41,6 +41,8 @@ CREATE TYPE holder AS (inner_pair pair[]);
 CREATE VIEW v_cast AS SELECT 1::pair AS p;
 CREATE FUNCTION is_good(text) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN RETURN writes() > 0; END $$;
 CREATE DOMAIN good AS text CHECK (is_good(VALUE));
+CREATE TABLE shelves (goods good[]);
+CREATE TABLE labels (label good);
 CREATE DOMAIN counted AS int CHECK (nextval('counter') > VALUE);
 CREATE DOMAIN compared AS int CHECK (VALUE <%%> 1 > 0);
 CREATE VIEW v_domain AS SELECT 'x'::text::good AS d;

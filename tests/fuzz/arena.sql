@@ -27,7 +27,7 @@ CREATE FUNCTION evil(n int) RETURNS int LANGUAGE plpgsql AS $$BEGIN INSERT INTO 
 CREATE FUNCTION evil2(a int, b int) RETURNS int LANGUAGE sql AS 'SELECT public.evil(a)';
 CREATE FUNCTION evil_both(a int, b int) RETURNS bool LANGUAGE sql AS 'SELECT public.evil(a) = b';
 CREATE FUNCTION evil_srf() RETURNS SETOF int LANGUAGE sql AS 'SELECT public.evil(1)';
-CREATE FUNCTION evil_bool(n int) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS $$BEGIN RETURN public.evil(n) = n; END$$;
+CREATE FUNCTION evil_bool(n int) RETURNS bool LANGUAGE plpgsql AS $$BEGIN RETURN public.evil(n) = n; END$$;
 CREATE FUNCTION evil_row(o orders) RETURNS int LANGUAGE sql AS 'SELECT public.evil(o.id)';
 CREATE FUNCTION evil_any(o anyelement) RETURNS int LANGUAGE sql AS 'SELECT public.evil(1)';
 CREATE FUNCTION evil_variadic(VARIADIC n int[]) RETURNS int LANGUAGE sql AS 'SELECT public.evil(1)';
