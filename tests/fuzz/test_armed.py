@@ -76,6 +76,7 @@ def test_the_arena_notices(arena: Arena) -> None:
 TRACELESS = (
     "pg_authid", "pg_shadow", "pg_advisory_xact_lock", "lo_open", "pg_logical_emit_message", "pg_switch_wal",
     "pg_create_physical_replication_slot", "pg_export_snapshot", "pg_reload_conf", "pg_stat_reset", "setseed",
-    "pg_stat_get_activity", "pg_create_restore_point", "pg_rotate_logfile", "pg_cancel_backend", "pg_terminate_backend",
+    "pg_stat_get_activity",
+    "pg_create_restore_point", "pg_rotate_logfile", "pg_cancel_backend", "pg_terminate_backend",
 )  # fmt: skip
 """In payloads whose harm the arena can't see; that they are refused is tested above."""
