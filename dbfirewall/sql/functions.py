@@ -49,6 +49,9 @@ _FRESH_VALUES = _words(
 `timezone(text, timetz)`, which is AT TIME ZONE, was declared volatile up to PostgreSQL 15.
 """
 
+_SAMPLING = _words("bernoulli system")
+"""What TABLESAMPLE runs, also behind a view. No statement can call them: they take `internal`."""
+
 _SIZES = _words(
     """
     pg_relation_size pg_table_size pg_indexes_size pg_total_relation_size pg_database_size pg_tablespace_size
@@ -75,7 +78,7 @@ _CATALOG_LOOKUPS = _words(
 )
 """Structure that psql and pg_dump ask for."""
 
-HARMLESS_VOLATILE: Final = _FRESH_VALUES | _SIZES | _SERVER_STATE | _CATALOG_LOOKUPS
+HARMLESS_VOLATILE: Final = _FRESH_VALUES | _SAMPLING | _SIZES | _SERVER_STATE | _CATALOG_LOOKUPS
 HARMLESS_VOLATILE_PREFIXES: Final = ("pg_stat_get_",)
 """The functions behind the pg_stat_* views, in versions that declare them volatile."""
 
