@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
+from dbfirewall.catalog.builtin import offline_catalog
+from dbfirewall.catalog.types import Catalog, Function, Scope
 from dbfirewall.sql import pgquery
 from dbfirewall.sql.actions import groups_of
-from dbfirewall.sql.analyze import resolve
+from dbfirewall.sql.analyze import analyze, resolve
 from dbfirewall.sql.constants import constant, identifier_parts
 from dbfirewall.sql.facts import Effect
-from dbfirewall.sql.lexer import tokenize
+from dbfirewall.sql.lexer import LexError, tokenize
 from dbfirewall.sql.outline import outline
 from dbfirewall.sql.reading import Parsed, Reading
 from tests.sql.scopes import SCOPES
@@ -129,3 +131,25 @@ def test_an_answer_that_is_no_json_is_a_failure() -> None:
 def test_brackets_alone_have_no_keyword() -> None:
     """A statement of nothing but brackets begins with no word."""
     assert [one.keyword for one in outline(tokenize("(("))] == [""]
+
+
+def test_a_function_is_not_special_by_its_name_alone() -> None:
+    """A user's own `nextval` or `pg_notify` is a call of that function, not the action of the built-in one."""
+    for name in ("nextval", "pg_notify", "pg_advisory_lock"):
+        own = Function("public", name, "v", min_args=0, max_args=9, language="plpgsql")
+        scope = Scope(Catalog(functions={name: (own,)}, schemas=frozenset({"public"}), complete=True))
+        (only,) = analyze(f"SELECT public.{name}('x')".encode(), scope).statements
+        assert only.effects == (Effect("call", ("public", name), "function"),)
+
+
+def test_a_name_that_no_schema_of_the_path_can_hold_is_in_an_unknown_one() -> None:
+    """With an empty search_path a relation keeps two parts, so that a deny of any schema's still fits."""
+    (only,) = analyze(b"SELECT a FROM nowhere", Scope(offline_catalog(), ())).statements
+    assert [one.object for one in only.effects] == [(None, "nowhere")]
+
+
+@pytest.mark.parametrize("sql", ["SELECT $$a", "SELECT $x$a$$", "SELECT $x$a$x"])
+def test_a_dollar_quote_without_end_is_refused(sql: str) -> None:
+    """The lexer itself says so, before any parser is asked."""
+    with pytest.raises(LexError, match="unterminated dollar-quoted string"):
+        tokenize(sql)
