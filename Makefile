@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types layers fuzz matrix regress crowd bench suites clean
+.PHONY: help demo test lint types layers fuzz-wire chaos dos coverage mutants fuzz matrix regress crowd bench suites clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -38,6 +38,13 @@ layers: $(READY) ## the import contracts
 
 crowd: $(READY) ## 10,000 connections that never log in, against one firewall (3 minutes)
 	DBFIREWALL_TEST_CROWD=10000 $(BIN)/python -m pytest tests/e2e/test_strangers.py $(PYTEST_ARGS)
+
+coverage: $(READY) ## branch coverage of sql and policy by their own tests: 100 %, but for the modules named in pyproject.toml
+	$(BIN)/python -m coverage run -m pytest tests/sql tests/policy $(PYTEST_ARGS)
+	$(BIN)/python -m coverage report
+
+mutants: $(READY) ## break sql and policy in small ways and see that tests notice (30 minutes; goes on where it stopped)
+	$(BIN)/python -m scripts.mutants $(MUTANTS_ARGS)
 
 fuzz: $(READY) ## armed statements and wounded tokens, on PostgreSQL 14 to 18, two minutes each (needs npm)
 	$(BIN)/python -m tests.fuzz $(FUZZ_ARGS)
