@@ -29,9 +29,11 @@ class PytestSuite(Suite):
 
     def run(self, target: Target, folder: Path) -> Outcomes:
         report = folder / "junit.xml"
+        settings = folder / "pytest.ini"
+        settings.write_text("[pytest]\n")
         command = [
             *(str(self._python), "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}"),
-            *self.options(target),
+            *self.options(target, settings),
             *self.arguments,
         ]
         with (folder / "output.txt").open("wb") as output:
@@ -47,9 +49,10 @@ class PytestSuite(Suite):
             )
         return from_junit(report)
 
-    def options(self, target: Target) -> tuple[str, ...]:
+    def options(self, target: Target, settings: Path) -> tuple[str, ...]:
         """What tells the suite where to connect, beyond the environment."""
-        return ()
+        # Settings of its own, so that pytest does not take those of the project around it.
+        return ("-c", str(settings), "--rootdir=.")
 
     def workplace(self, folder: Path) -> Path:
         """Where pytest runs."""
@@ -76,7 +79,6 @@ class Asyncpg(PytestSuite):
     def workplace(self, folder: Path) -> Path:
         """A folder without asyncpg's sources, which are not built and would hide the wheel."""
         (folder / "tests").symlink_to(self._source / "tests")
-        (folder / "pytest.ini").write_text("[pytest]\n")
         return folder
 
 
@@ -84,12 +86,17 @@ class Pg8000(PytestSuite):
     """pg8000's tests, less those of server settings (auth), of XML and of speed."""
 
     name = "pg8000"
+    databases = ("postgres", "pg8000_scram_sha_256")
     package = ("pg8000", "1.31.6")
     packages = ("pg8000==1.31.6", "pytest-mock", "pytz", "python-dateutil")
     arguments = (
-        *("--timeout=60", "test", "--ignore-glob=*/auth", "--ignore-glob=*benchmarks*"),
+        *("--timeout=300", "test", "--ignore-glob=*/auth", "--ignore-glob=*benchmarks*"),
         *("--ignore=test/test_readme.py", "-k", "not xml"),
     )
+
+    def prepare(self, server: Postgres) -> None:
+        """Its types are tried too."""
+        server.sql("CREATE EXTENSION hstore")
 
 
 class _Sqlalchemy(PytestSuite):
@@ -112,7 +119,8 @@ class _Sqlalchemy(PytestSuite):
             "test",
         )
 
-    def options(self, target: Target) -> tuple[str, ...]:
+    def options(self, target: Target, settings: Path) -> tuple[str, ...]:
+        """Its settings are its own already."""
         return ("--dburi", target.dsn("test", f"postgresql+{self.driver}"))
 
 
