@@ -331,9 +331,12 @@ def _check_tag(verdict: Verdict, buf: bytes, start: int, end: int) -> None:
 
 
 def _check_rows(entry: Pending, *, described: bool) -> None:
-    """A statement returns rows exactly if its facts say so."""
+    """A statement returns rows exactly if its facts say so; a FETCH of a cursor that is not there has none."""
     holder = entry.call or entry.prepared
     if holder is None or not holder.verdict.statements:
         return
-    if holder.verdict.statements[0].returns_rows != described:
+    statement = holder.verdict.statements[0]
+    if statement.kind == "fetch" and not described:
+        return
+    if statement.returns_rows != described:
         raise ProtocolError("the server understood something else than was judged", SqlState.SESSION_ENDED)
