@@ -146,7 +146,7 @@ def main() -> int:
             for trial in bench.trials:
                 if (what := classify(trial)) != "same":
                     out.write(json.dumps({"class": what, **trial.as_json()}) + "\n")
-    return summary(bench.trials, Counter(classify(trial) for trial in bench.trials))
+    return summary(bench.trials, Counter(map(classify, bench.trials)), options.pin)
 
 
 if __name__ == "__main__":
