@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from tests.conftest import StartFirewall
 from tests.e2e.world import DATABASE, LOGIN_PASSWORD, World, rules
@@ -56,10 +57,12 @@ def door(world: World, firewall: StartFirewall, authority: Authority, printed: P
 
 def connect(door: Firewall, agent: str, password: str = "", **options: str) -> str:
     """What a query says through a new connection. Raises psycopg.OperationalError."""
+    parameters = {"sslmode": "require", **options}
     with psycopg.connect(
-        host=door.host, port=door.port, user=agent, dbname=DATABASE, password=password,
-        sslmode=options.pop("sslmode", "require"), **options,
-    ) as connection:  # fmt: skip
+        make_conninfo(
+            host=door.host, port=door.port, user=agent, dbname=DATABASE, password=password, **parameters
+        )
+    ) as connection:
         row = connection.execute("SELECT current_user::text").fetchone()
         assert row is not None
         return str(row[0])
