@@ -32,8 +32,11 @@ def run(work: Callable[[ParsePool], Coroutine[Any, Any, None]], deadline: float 
         try:
             await work(pool)
         finally:
+            processes = [worker._process for worker in workers(pool) if worker._process is not None]
             pool.close()
-            await asyncio.sleep(0.05)  # the loop reaps what was killed
+            for process in processes:
+                await process.wait()
+            await asyncio.sleep(0.05)  # the loop reaps what was killed before
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(asyncio.wait_for(main(), 60))
@@ -41,10 +44,15 @@ def run(work: Callable[[ParsePool], Coroutine[Any, Any, None]], deadline: float 
 
 def pids(pool: ParsePool) -> list[int]:
     """The processes that are free and running."""
+    return [worker._process.pid for worker in workers(pool) if worker._process is not None]
+
+
+def workers(pool: ParsePool) -> list[parse_pool._Worker]:
+    """Those that are free."""
     free = [pool._free.get_nowait() for _ in range(pool._free.qsize())]
     for worker in free:
         pool._free.put_nowait(worker)
-    return [worker._process.pid for worker in free if worker._process is not None]
+    return free
 
 
 def test_a_text_is_read_as_it_would_be_here() -> None:
