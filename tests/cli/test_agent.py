@@ -33,7 +33,7 @@ def rules(tmp_path: Path) -> Path:
 
 def is_password_of(rules: Path, name: str, password: str) -> bool:
     """Whether the stored verifier is that of `password`."""
-    stored = load_rules(rules).agents[name].password
+    stored = load_rules(rules).agents[name].password or ""
     salt = parse_verifier(stored).salt
     return make_verifier(password, salt=salt) == stored
 
