@@ -50,7 +50,8 @@ fuzz: $(READY) ## armed statements and wounded tokens, on PostgreSQL 14 to 18, t
 	$(BIN)/python -m tests.fuzz $(FUZZ_ARGS)
 
 fuzz-wire: $(READY) ## random and mangled sessions, against a model server and a real one (10 minutes)
-	DBFIREWALL_FUZZ_SECONDS=120 $(BIN)/python -m pytest -s --timeout 600 tests/fuzz/test_wire*.py $(PYTEST_ARGS)
+	DBFIREWALL_FUZZ_SECONDS=120 $(BIN)/python -m pytest -s --timeout 600 tests/fuzz/test_wire_model.py $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -s tests/fuzz/test_wire_real.py $(PYTEST_ARGS)
 
 chaos: $(READY) ## 50 sessions while all sides are killed, paused and cut off (5 minutes)
 	DBFIREWALL_CHAOS_SECONDS=240 DBFIREWALL_CHAOS_SESSIONS=50 $(BIN)/python -m pytest -s tests/chaos $(PYTEST_ARGS)

@@ -63,8 +63,8 @@ class Agent:
         self._mangled = False
         self.answered = False
         self.client = RawClient(firewall.host, firewall.port)
-        assert self.client.log_in("one", "chaos-agent", database="chaos")[-1].type == b"Z"
-        self.got = b""
+        answer = self.client.log_in("one", "chaos-agent", database="chaos")[-1]
+        assert answer.type == b"Z", f"{answer.body!r}\n{firewall.errors()}"
 
     def nonce(self) -> str:
         self._count += 1
