@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
-from tests.support.firewall import Firewall
-from tests.support.postgres import Postgres, running_postgres
+# Before anything imports them: their asserts speak for themselves.
+pytest.register_assert_rewrite("tests.proxy.notation", "tests.proxy.stage")
+
+from tests.support.firewall import Firewall  # noqa: E402
+from tests.support.postgres import Postgres, running_postgres  # noqa: E402
 
 StartFirewall = Callable[..., Firewall]
 _started: list[Firewall] = []

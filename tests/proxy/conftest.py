@@ -9,9 +9,7 @@ from typing import Any
 
 import pytest
 
-pytest.register_assert_rewrite("tests.proxy.notation", "tests.proxy.stage")
-
-from tests.proxy.stage import Delivery, Stage, bytewise, whole  # noqa: E402  rewritten, so imported after that
+from tests.proxy.stage import Delivery, Stage, bytewise, whole
 
 SetStage = Callable[..., Stage]
 
