@@ -28,7 +28,8 @@ from dbfirewall.errors import ProtocolError, SqlState
 from dbfirewall.gate import HOUSEKEEPING, Verdict
 from dbfirewall.policy.decision import Decision
 from dbfirewall.policy.refusal import refusal
-from dbfirewall.proxy.agent_side import AgentSide, Outcome
+from dbfirewall.proxy.agent_side import AgentSide
+from dbfirewall.proxy.agent_stream import Outcome
 from dbfirewall.proxy.pending import Added, Owed, Pending, added_entry
 from dbfirewall.proxy.server_side import Handler, ServerSide, out_of_step
 from dbfirewall.proxy.session import Session
