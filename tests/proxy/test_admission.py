@@ -30,6 +30,9 @@ from dbfirewall.wire.startup import (
 from tests.policy.build import role
 from tests.proxy.stage import FakeTransport
 
+TURNS = 20
+"""Turns of the loop that a reader gets before the next chunk arrives: no clock, so no luck."""
+
 SETTER = role({"allow": "set"})
 
 
@@ -41,13 +44,21 @@ def admit(*chunks: bytes) -> tuple[Request | CancelRequest, bytes]:
     """What `read_request` made of these chunks, and what it sent."""
     transport = FakeTransport("agent")
 
+    async def arrive(peer: Peer) -> None:
+        for chunk in chunks:
+            peer.data_received(chunk)
+            for _ in range(TURNS):
+                await asyncio.sleep(0)
+        peer.connection_lost(None)
+
     async def run() -> Request | CancelRequest:
         peer = Peer()
         peer.connection_made(transport)
-        for number, chunk in enumerate(chunks):
-            asyncio.get_running_loop().call_later(number * 0.001, peer.data_received, chunk)
-        asyncio.get_running_loop().call_later(len(chunks) * 0.001, peer.connection_lost, None)
-        return await read_request(peer, startup_framer(), None)
+        arriving = asyncio.get_running_loop().create_task(arrive(peer))
+        try:
+            return await read_request(peer, startup_framer(), None)
+        finally:
+            arriving.cancel()
 
     return asyncio.run(run()), bytes(transport.sent)
 
