@@ -208,7 +208,7 @@ def test_parameters_are_on_record_as_a_digest(stage: Stage) -> None:
 
 def test_a_flood_of_messages_waits_for_its_answers(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the server has not answered is remembered here: so much of it, and no more is read."""
-    for module in ("agent_side", "server_side"):
+    for module in ("agent_stream", "server_side"):
         monkeypatch.setattr(f"dbfirewall.proxy.{module}.MAX_PENDING", 10)
     stage.agent(*["S"] * 11).agent(*["S"] * 6)
     assert not stage.agent_transport.is_reading()
