@@ -46,6 +46,7 @@ class ServerSide:
         self._held = b""
         self._stream_left = 0
         self._swallow = False
+        self._later: list[Callable[[], None]] = []
         self._skip_rows = True
         self._handlers: dict[int, Handler] = {
             m.DATA_ROW: self._data_row,
@@ -132,14 +133,15 @@ class ServerSide:
         session.firewall.bytes_to_agent.value += len(reply)
         session.agent_peer.send(reply)
         session.torn = self._stream_left > 0 and not self._swallow
-        if session.relieved is not None or session.settled is not None or session.firewall.draining:
+        if self._later or session.relieved or session.settled or session.firewall.draining:
             self._after_walk()
 
     def _after_walk(self) -> None:
-        """Read the agent again where it had sent too much, or something unclear; end an idle session of a firewall
-        that shuts down.
-        """
+        """Go on with what the agent has sent, now that it has got what came before; end where it is time to."""
         session = self.session
+        later, self._later = self._later, []
+        for go_on in later:
+            go_on()
         if session.settled is not None and not any(
             entry.kind in (Owed.SYNC, Owed.QUERY) for entry in session.pending
         ):
@@ -246,7 +248,7 @@ class ServerSide:
             self._skip_to_sync(state)
         if session.copy is not CopyState.NONE and (head is last or not pending):
             session.copy, session.copies = CopyState.NONE, 0
-            session.copy_settled()
+            self._later.append(session.copy_settled)
         return replacement
 
     def _skip_to_sync(self, error: str) -> None:
@@ -291,7 +293,7 @@ class ServerSide:
             raise out_of_step()
         session.copy = CopyState.ACTIVE
         session.copies -= 1
-        session.copy_settled()
+        self._later.append(session.copy_settled)
 
     # -- tripwires --------------------------------------------------------------------------------------------
 

@@ -243,7 +243,7 @@ class StrictServerSide(ServerSide):
                 return work(buf, start, end)
             if kind == m.ERROR_RESPONSE:
                 error = work(buf, start, end)
-                self._agent_side.settled()
+                self._later.append(self._agent_side.settled)
                 return error
             if kind == m.NOTICE_RESPONSE:
                 return b"" if entry is not None and self._is_added_begin(entry) else work(buf, start, end)
@@ -255,7 +255,7 @@ class StrictServerSide(ServerSide):
             if kind == m.READY_FOR_QUERY:
                 self._after_unit()
             elif kind in (m.COMMAND_COMPLETE, m.EMPTY_QUERY_RESPONSE, m.PORTAL_SUSPENDED):
-                self._agent_side.settled()
+                self._later.append(self._agent_side.settled)
             return result
 
         return step
@@ -302,12 +302,12 @@ class StrictServerSide(ServerSide):
             if status != m.STATUS_IDLE:
                 raise out_of_step()
             side.transaction, side.ended = Transaction.NONE, False
-            side.settled()
+            self._later.append(self._agent_side.settled)
             return None
         if status != m.STATUS_IN_TRANSACTION:
             raise ProtocolError("the read-only transaction could not be opened", SqlState.SESSION_ENDED)
         side.transaction = Transaction.OURS if entry.added is Added.OPEN else Transaction.AGENTS
-        side.settled()
+        self._later.append(self._agent_side.settled)
         return b"" if entry.added is Added.OPEN else None
 
     def _after_unit(self) -> None:
@@ -318,7 +318,7 @@ class StrictServerSide(ServerSide):
         elif status != m.STATUS_IDLE and side.transaction is Transaction.NONE:
             raise out_of_step()
         side.ended = False
-        side.settled()
+        self._later.append(self._agent_side.settled)
 
 
 def _check_tag(verdict: Verdict, buf: bytes, start: int, end: int) -> None:

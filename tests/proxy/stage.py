@@ -10,6 +10,7 @@ import asyncio
 import json
 import re
 from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,6 +22,8 @@ from dbfirewall.catalog.types import Catalog
 from dbfirewall.gate import HOUSEKEEPING, Judge, SessionFacts, Verdict
 from dbfirewall.policy.decision import Context, decide
 from dbfirewall.policy.housekeeping import housekeeping
+from dbfirewall.policy.loader import parse_rules
+from dbfirewall.policy.models import Rules
 from dbfirewall.proxy import firewall as firewall_module
 from dbfirewall.proxy.admission import Request
 from dbfirewall.proxy.catalogs import CatalogService
@@ -82,6 +85,17 @@ databases:
       reader: {user: r}
       strict: {user: s}
 """
+
+
+@cache
+def _parsed(text: str) -> Rules:
+    return parse_rules({Path("rules.yaml"): text.encode()})
+
+
+def _rules(text: str) -> Rules:
+    """The rules of `text`, as fresh as if they had been parsed once more (which takes much longer)."""
+    return _parsed(text).model_copy(deep=True)
+
 
 Delivery = Callable[[bytes], Iterable[bytes]]
 
@@ -261,6 +275,7 @@ class Stage:
         **limits: Any,
     ) -> None:
         monkeypatch.setattr(firewall_module, "Judge", ToyJudge)
+        monkeypatch.setattr(firewall_module, "load_rules", lambda path: _rules(path.read_text()))
         self._rules = folder / "rules.yaml"
         self._write_rules(rules, role)
         self._audit = folder / CURRENT

@@ -210,7 +210,7 @@ def test_a_begin_in_a_pipeline_makes_our_transaction_the_agents(stage: Stage) ->
     """Postgres warns that there is one already; the agent must not hear of it."""
     stage.agent("P : BEGIN", "B =", "E", f"P : {SELECT}", "B =", "E", "S").server(*OPENED)
     stage.server("1", "t", "n", "2", "N there is already a transaction in progress", "C BEGIN")
-    stage.server("1", "t", "T", "2", "D 1", "C SELECT 1", "Z T")
+    stage.server("1", "t", "T", "2", "D 1", "C SELECT 1").server("Z T")
     stage.agent_gets("1", "2", "C BEGIN", "1", "2", "D 1", "C SELECT 1", "Z T")
     stage.new_server_bytes()
     stage.agent(f"Q {SELECT}").server_gets(f"P : {SELECT}", *UNIT)
@@ -229,7 +229,7 @@ def test_nothing_follows_a_commit_in_a_pipeline(stage: Stage) -> None:
 def test_a_commit_in_a_transaction_of_ours_ends_it(stage: Stage) -> None:
     """COMMIT without BEGIN, in a pipeline: our own COMMIT is then the one that warns."""
     stage.agent("P : COMMIT", "B =", "E", "S").server(*OPENED)
-    stage.server("1", "t", "n", "2", "C COMMIT", "Z I", "N no transaction", *CLOSED)
+    stage.server("1", "t", "n", "2", "C COMMIT").server("Z I", "N no transaction", *CLOSED)
     stage.agent_gets("1", "2", "C COMMIT", "N no transaction", "Z I")
 
 
