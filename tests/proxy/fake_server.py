@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import NamedTuple
 
 from dbfirewall.wire import frontend as f
 from dbfirewall.wire import messages as m
@@ -26,14 +27,21 @@ class Failure(Exception):  # noqa: N818  what the server answers, not a defect
         super().__init__(state)
 
 
+class Stored(NamedTuple):
+    """A prepared statement: the message's text that it came in (a Parse's or a PREPARE's), and its own."""
+
+    message: str
+    text: str
+
+
 class FakeServer:
     """One backend. `take` messages, get the answer's bytes. `closed`: it hung up on a peer that broke the rules."""
 
     def __init__(self, ran: Callable[[str, str], None]) -> None:
         self._ran = ran
         self._status = "I"
-        self._statements: dict[bytes, str] = {}
-        self._portals: dict[bytes, str] = {}
+        self._statements: dict[bytes, Stored] = {}
+        self._portals: dict[bytes, Stored] = {}
         self._skipping = False
         self._copy = ""
         self._left: list[str] = []
@@ -96,15 +104,15 @@ class FakeServer:
             self._parse(parse.sql.decode())
             if name in self._statements:
                 raise Failure("42P05")
-            self._statements[name] = parse.sql.decode()
+            self._statements[name] = Stored(parse.sql.decode(), parse.sql.decode())
             return server_bytes("1")
         if kind == m.BIND:
             bind = f.decode_bind(body, 0, len(body))
-            text, portal = self._statement(bind.statement), bind.portal[:NAME]
-            self._parse(text)
+            stored, portal = self._statement(bind.statement), bind.portal[:NAME]
+            self._parse(stored.text)
             if portal and portal in self._portals:
                 raise Failure("42P03")
-            self._portals[portal] = text
+            self._portals[portal] = stored
             return server_bytes("2")
         if kind == m.EXECUTE:
             return self._execute(self._portal(f.decode_execute(body, 0, len(body)).portal))
@@ -118,26 +126,26 @@ class FakeServer:
         assert kind == m.FLUSH, f"message {kind} must never reach a server"
         return b""
 
-    def _execute(self, text: str) -> bytes:
-        if not _statements(text):
+    def _execute(self, stored: Stored) -> bytes:
+        if not _statements(stored.text):
             return server_bytes("I")
-        answer = self._run(text, _statements(text)[0].strip(), rows="D")
+        answer = self._run(stored.message, _statements(stored.text)[0].strip(), rows="D")
         if self._copy:
             self._copy = "extended"
         return answer
 
     def _describe(self, target: f.Target) -> bytes:
         of_statement = target.kind == m.TARGET_STATEMENT
-        text = self._statement(target.name) if of_statement else self._portal(target.name)
-        rows = "T" if _word(text) in ("SELECT", "SHOW") else "n"
+        stored = self._statement(target.name) if of_statement else self._portal(target.name)
+        rows = "T" if _word(stored.text) in ("SELECT", "SHOW") else "n"
         return server_bytes("t", rows) if of_statement else server_bytes(rows)
 
-    def _statement(self, name: bytes) -> str:
+    def _statement(self, name: bytes) -> Stored:
         if name[:NAME] not in self._statements:
             raise Failure("26000")
         return self._statements[name[:NAME]]
 
-    def _portal(self, name: bytes) -> str:
+    def _portal(self, name: bytes) -> Stored:
         if name[:NAME] not in self._portals:
             raise Failure("34000")
         return self._portals[name[:NAME]]
@@ -160,18 +168,18 @@ class FakeServer:
         if "fail" in text:
             raise Failure("22012")
         if word == "EXECUTE":
-            return self._run(whole, self._statement(text.split()[1].encode()), rows=rows)
+            return self._run(whole, self._statement(text.split()[1].encode()).text, rows=rows)
         if word in ("SELECT", "LONG", "SHOW"):
             return server_bytes(*(kind.replace("D", "D 1") for kind in rows.split()), "C SELECT 1")
         if word == "COPY":
             self._copy = "starting"
             return server_bytes("G")
-        self._change(word, text)
+        self._change(word, whole, text)
         tags = {"INSERT": "INSERT 0 1", "DELETE": "DELETE 1", "DISCARD": "DISCARD ALL"}
         tag = "DEALLOCATE ALL" if text == "DEALLOCATE ALL" else tags.get(word, word)
         return server_bytes(f"C {tag}")
 
-    def _change(self, word: str, text: str) -> None:
+    def _change(self, word: str, whole: str, text: str) -> None:
         if word == "BEGIN":
             self._status = "T"
         elif word in ("COMMIT", "ROLLBACK"):
@@ -181,7 +189,7 @@ class FakeServer:
             name, inner = text.removeprefix("PREPARE ").split(" AS ", 1)
             if name.encode() in self._statements:
                 raise Failure("42P05")
-            self._statements[name.encode()] = inner
+            self._statements[name.encode()] = Stored(whole, inner)
         elif text in ("DEALLOCATE ALL", "DISCARD ALL"):
             self._statements.clear()
         elif word == "DEALLOCATE":

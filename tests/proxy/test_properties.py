@@ -212,11 +212,11 @@ class Sessions(RuleBasedStateMachine):
         assert b"XX000" not in told
 
 
-Sessions.TestCase.settings = settings(max_examples=100, stateful_step_count=12, deadline=None)
+Sessions.TestCase.settings = settings(max_examples=40, stateful_step_count=12, deadline=None)
 TestSessions = Sessions.TestCase
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     script=scripts,
     cuts=st.lists(st.integers(0, 1000), max_size=12),

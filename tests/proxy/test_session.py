@@ -130,6 +130,16 @@ def test_a_reading_that_is_judged_by_old_rules_is_not_used(stage: Stage) -> None
     stage.server_gets().worker_reads().server_gets("Q !")
 
 
+def test_a_reading_is_used_for_one_message_only(stage: Stage) -> None:
+    """What EXECUTE amounts to may differ for the next Bind, in the same chunk."""
+    stage.agent("P a: SELECT 1", "S", "P b: LONG EXECUTE a", "S").worker_reads().server(
+        "1", "Z I", "1", "Z I"
+    )
+    stage.agent("B =b", "C S a", "P a: DELETE FROM orders", "B =b", "S").worker_reads()
+    stage.new_server_bytes()
+    stage.worker_reads().server_gets("P !", "S")
+
+
 def test_sql_execute_of_a_text_that_must_be_read_again_is_refused(stage: Stage) -> None:
     """Better than to guess; the agent may bind it instead."""
     stage.agent("P a: LONG SELECT 1", "S").worker_reads().reload(RULES).agent("Q EXECUTE a")
