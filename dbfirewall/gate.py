@@ -158,9 +158,9 @@ class Judge:
         template = fast_template(sql)
         settled = verdict.statements and not any(s.literal_sensitive for s in verdict.statements)
         if template is None or not settled:
-            self._exact.put(sql, verdict, len(sql) * 2 + len(verdict.audit))
+            self._exact.put(sql, verdict)
         else:
-            self._templates.put(template, verdict, len(template) + len(verdict.audit))
+            self._templates.put(template, verdict)
         return verdict
 
     def too_long(self) -> Verdict:
@@ -200,7 +200,7 @@ class Judge:
 class ByteBoundedCache:
     """A two-generation cache: at half its bytes the young generation becomes the old one, and the old one goes.
 
-    Lookups touch one or two dicts; nothing is reordered. `limit`: bytes, as told by the callers of `put`.
+    Lookups touch one or two dicts; nothing is reordered. `limit`: bytes, as `weight` estimates them.
     """
 
     def __init__(self, limit: int) -> None:
@@ -214,15 +214,20 @@ class ByteBoundedCache:
         found = self._young.get(key)
         return found if found is not None else self._old.get(key)
 
-    def put(self, key: bytes, value: Verdict, size: int) -> None:
+    def put(self, key: bytes, value: Verdict) -> None:
         """Remember `value`; what is larger than a generation is not remembered."""
-        size += 600  # what the objects weigh beyond their texts
+        size = weight(key, value)
         if size > self._half:
             return
         if self._bytes + size > self._half:
             self._old, self._young, self._bytes = self._young, {}, 0
         self._young[key] = value
         self._bytes += size
+
+
+def weight(key: bytes, value: Verdict) -> int:
+    """About how many bytes a cache entry takes: a short text may have thousands of effects, of 1 KB each."""
+    return 600 + len(key) + len(value.audit) + 1000 * sum(len(each.effects) for each in value.statements)
 
 
 _SESSION_DEPENDENT = frozenset({"execute", "deallocate", "prepare", "discard"})

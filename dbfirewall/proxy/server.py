@@ -7,7 +7,7 @@ import logging
 import signal
 import socket
 import ssl
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from dbfirewall.proxy.connection import Connection
 from dbfirewall.proxy.firewall import Firewall
 from dbfirewall.proxy.peer import Peer
 from dbfirewall.proxy.refusals import fatal
+from dbfirewall.proxy.session import Session
 from dbfirewall.proxy.tls import agent_context
 from dbfirewall.settings import Settings
 
@@ -49,6 +50,8 @@ async def serve(settings: Settings, rules_path: Path, listener: socket.socket, a
         web_stop = asyncio.Event()
         web = firewall.tasks.spawn("admin listener", admin(firewall, web_stop))
         firewall.tasks.spawn("audit flush", _flush_forever(firewall))
+        if settings.limits.idle_timeout is not None:
+            firewall.tasks.spawn("idle sessions", _end_idle_forever(firewall, settings.limits.idle_timeout))
         log.info("listening on %s", _name(listener))
         await stop.wait()
         server.close()
@@ -120,6 +123,39 @@ async def _drain(firewall: Firewall) -> None:
     for session in list(firewall.sessions.values()):
         session.drain()
     await asyncio.sleep(0.05)  # let the last errors leave
+
+
+class IdleWatch:
+    """Who has sent nothing for `timeout` seconds while nothing of theirs was running."""
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        self._quiet: dict[str, tuple[int, float]] = {}
+
+    def look(self, sessions: Iterable[Session], now: float) -> list[Session]:
+        """Those among `sessions` whose time is up. To be asked again and again, `now` in seconds."""
+        seen, self._quiet = self._quiet, {}
+        ended = []
+        for session in sessions:
+            # Whatever an agent sends is answered, so what was sent to it says whether it was heard of.
+            answered, since = seen.get(session.id, (-1, now))
+            if session.pending or answered != session.sent:
+                since = now
+            self._quiet[session.id] = session.sent, since
+            if now - since >= self._timeout:
+                ended.append(session)
+        return ended
+
+
+async def _end_idle_forever(firewall: Firewall, seconds: float) -> Any:
+    watch = IdleWatch(seconds)
+    last = fatal(
+        SqlState.SESSION_ENDED, f"The session was idle for {seconds:g} s or more.", hint="Connect again."
+    )
+    while True:
+        await asyncio.sleep(min(seconds / 4, 5.0))
+        for session in watch.look(firewall.sessions.values(), asyncio.get_running_loop().time()):
+            session.end(last, "idle")
 
 
 async def _flush_forever(firewall: Firewall) -> Any:

@@ -1,0 +1,250 @@
+"""Running the firewall on a real loop: the listener, idle sessions, drain, signals."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvloop
+
+from dbfirewall.errors import AuditError, ConfigError
+from dbfirewall.proxy import server
+from dbfirewall.proxy.firewall import Firewall
+from dbfirewall.proxy.server import IdleWatch, serve
+from dbfirewall.settings import LimitSettings, Settings
+from tests.proxy.conftest import SetStage
+from tests.proxy.notation import server_texts
+from tests.proxy.stage import RULES, VERIFIER, Stage
+from tests.support.raw import startup
+
+# -- idle sessions --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stage(set_stage: SetStage) -> Stage:
+    return set_stage()
+
+
+def test_a_session_that_is_silent_for_too_long_is_idle(stage: Stage) -> None:
+    """Counted from the first look, and not a moment earlier."""
+    watch, sessions = IdleWatch(10), [stage.session]
+    assert watch.look(sessions, 100) == []
+    assert watch.look(sessions, 109) == []
+    assert watch.look(sessions, 110) == sessions
+
+
+def test_whatever_is_answered_begins_the_time_anew(stage: Stage) -> None:
+    """A refusal, too."""
+    watch, sessions = IdleWatch(10), [stage.session]
+    watch.look(sessions, 100)
+    stage.agent("Q DELETE FROM secret").server_gets("Q !").server("E !", "Z I")
+    assert watch.look(sessions, 110) == []
+    assert watch.look(sessions, 119) == []
+    assert watch.look(sessions, 120) == sessions
+
+
+def test_a_session_that_waits_for_the_server_is_not_idle(stage: Stage) -> None:
+    """A long statement is the business of statement_timeout."""
+    watch, sessions = IdleWatch(10), [stage.session]
+    watch.look(sessions, 100)
+    stage.agent("Q SELECT 1")
+    assert watch.look(sessions, 200) == []
+    stage.server("C SELECT 1", "Z I")
+    assert watch.look(sessions, 300) == []
+    assert watch.look(sessions, 310) == sessions
+
+
+def test_a_half_sent_message_does_not_count(stage: Stage) -> None:
+    """Nor does a transaction that is left open."""
+    watch, sessions = IdleWatch(10), [stage.session]
+    stage.agent("Q BEGIN").server("C BEGIN", "Z T")
+    watch.look(sessions, 100)
+    stage.agent_raw(b"Q\0\0")
+    assert watch.look(sessions, 110) == sessions
+
+
+def test_idle_sessions_are_ended(stage: Stage) -> None:
+    """With an error that says why, and a record of it."""
+
+    async def main() -> None:
+        async with asyncio.timeout(20):
+            task = asyncio.ensure_future(server._end_idle_forever(stage.firewall, 0.01))  # noqa: TID251
+            while stage.firewall.sessions:  # noqa: ASYNC110  it is no event
+                await asyncio.sleep(0.001)
+            task.cancel()
+
+    asyncio.run(main())
+    stage._pump()
+    stage.agent_gets("FATAL 57P01").server_gets("X")
+    assert stage.over
+    stage.firewall.audit.flush()
+    assert stage.audit("session_end")[0]["error"] == "idle"
+
+
+# -- the process ----------------------------------------------------------------------------------------------
+
+
+class Running:
+    """`serve` on uvloop, as the command line runs it, with an admin listener that only waits."""
+
+    def __init__(self, folder: Path, **limits: Any) -> None:
+        self.rules = folder / "rules.yaml"
+        self.rules.write_text(RULES.replace("VERIFIER", VERIFIER).replace("ROLE", "writer"))
+        self.settings = Settings(state=folder, limits=LimitSettings(**limits))
+        self.firewall: Firewall | None = None
+        self.address = ("", 0)
+
+    def play(self, work: Callable[[Running], Awaitable[None]]) -> int:
+        """Run `work` beside it; the exit status. Whoever works must bring it to an end by a signal."""
+
+        async def main() -> int:
+            ready = asyncio.Event()
+
+            async def admin(firewall: Firewall, stop: asyncio.Event) -> None:
+                self.firewall = firewall
+                ready.set()
+                await stop.wait()
+
+            async def play() -> None:
+                await ready.wait()
+                await work(self)
+
+            with socket.socket() as listener:
+                listener.bind(("127.0.0.1", 0))
+                self.address = listener.getsockname()
+                async with asyncio.timeout(30):
+                    status, _ = await asyncio.gather(
+                        serve(self.settings, self.rules, listener, admin), play()
+                    )
+            return status
+
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(main())
+
+    async def talk(self, data: bytes = b"") -> bytes:
+        """All that comes back to `data` on a connection of its own."""
+        reader, writer = await asyncio.open_connection(*self.address)
+        writer.write(data)
+        answer = await reader.read()
+        writer.close()
+        return answer
+
+
+async def _end(running: Running) -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_it_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
+    """SIGTERM ends it with status 0, and the audit record with a stop."""
+    assert Running(tmp_path).play(_end) == 0
+    assert b'"event":"stop"' in (tmp_path / "audit.jsonl").read_bytes()
+
+
+def test_sighup_reloads_the_rules(tmp_path: Path) -> None:
+    """Good ones come into force; wrong ones do not, and both are counted."""
+
+    async def work(running: Running) -> None:
+        firewall = running.firewall
+        assert firewall is not None
+        before = firewall.rules
+        loads = firewall.metrics.rules_loads
+        for text, outcome, count in ((running.rules.read_text(), "ok", 2), ("nonsense: [", "rejected", 1)):
+            running.rules.write_text(text)
+            os.kill(os.getpid(), signal.SIGHUP)
+            while loads.cell(outcome).value < count:  # noqa: ASYNC110  it is no event
+                await asyncio.sleep(0.001)
+        assert firewall.rules is not before
+        assert firewall.rules.agents
+        await _end(running)
+
+    assert Running(tmp_path).play(work) == 0
+
+
+def test_a_reload_that_cannot_be_recorded_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All or nothing: rules that nobody could account for do not come into force."""
+
+    async def work(running: Running) -> None:
+        firewall = running.firewall
+        assert firewall is not None
+        before = firewall.rules
+
+        def fail(*_arguments: object) -> None:
+            raise AuditError("the disk is full")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(firewall.audit, "flush", fail)
+            firewall.reload()
+        assert firewall.rules is before
+        assert firewall.metrics.rules_loads.cell("rejected").value == 1
+        await _end(running)
+
+    assert Running(tmp_path).play(work) == 0
+
+
+def test_rules_without_agents_are_refused(tmp_path: Path) -> None:
+    """Nobody could connect: it does not even start."""
+    running = Running(tmp_path)
+    text = running.rules.read_text()
+    running.rules.write_text(text[: text.index("agents:")] + text[text.index("\napprovers:") + 1 :])
+    with pytest.raises(ConfigError, match="no agents"):
+        running.play(_end)
+
+
+def test_what_waits_in_the_audit_buffer_is_written_soon(tmp_path: Path) -> None:
+    """Also when no statement follows."""
+
+    async def work(running: Running) -> None:
+        await running.talk(b"\xff" * 8)
+        while b"refused_connection" not in (tmp_path / "audit.jsonl").read_bytes():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        await _end(running)
+
+    assert Running(tmp_path).play(work) == 0
+
+
+def test_a_newcomer_at_the_limit_is_told(tmp_path: Path) -> None:
+    """53300 for whoever finds all places taken by connections that have logged in."""
+
+    async def work(running: Running) -> None:
+        firewall = running.firewall
+        assert firewall is not None
+        assert firewall.connections.accept()
+        assert firewall.connections.authenticated("bot", 5)
+        assert server_texts(await running.talk()) == ["FATAL 53300"]
+        firewall.connections.closed("bot")
+        assert firewall.connections.total == 0
+        await _end(running)
+
+    assert Running(tmp_path, connections=1).play(work) == 0
+
+
+def test_strangers_are_turned_away_and_counted_out(tmp_path: Path) -> None:
+    """Garbage, half a packet, silence, and a server that is not there: no connection stays, no count is left."""
+
+    async def work(running: Running) -> None:
+        firewall = running.firewall
+        assert firewall is not None
+        bot = startup({"user": "bot"})
+        assert server_texts(await running.talk(b"\xff" * 8)) == ["FATAL 08P01"]
+        assert server_texts(await running.talk(bot[:5])) == ["FATAL 08P01"]
+        assert server_texts(await running.talk()) == ["FATAL 08P01"]
+        assert (await running.talk(bot + b"!"))[-1:] == b"\0"
+        assert (await running.talk(b"\0\0\0\x08\x04\xd2\x16\x2f"))[:1] == b"N"
+        while firewall.connections.total or firewall.connections.unauthenticated:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        reasons = {
+            reason: firewall.metrics.connections_refused.cell(reason).value
+            for reason in ("protocol", "timeout")
+        }
+        assert reasons == {"protocol": 2, "timeout": 3}
+        await _end(running)
+
+    assert Running(tmp_path, handshake_timeout="200ms").play(work) == 0
