@@ -48,6 +48,7 @@ class Peer(asyncio.Protocol):
         self._paused_by_us = False
         self._linger: asyncio.TimerHandle | None = None
         self.closing = False
+        self._failure: Exception | None = None
 
     # -- asyncio callbacks ------------------------------------------------------------------------------------
 
@@ -171,10 +172,10 @@ class Peer(asyncio.Protocol):
             self._linger = asyncio.get_running_loop().call_later(LINGER_SECONDS, self.transport.abort)
         self.transport.close()
 
-    def abort(self, _why: Exception | None = None) -> None:
-        """Drop the connection and whatever is queued."""
+    def abort(self, why: Exception | None = None) -> None:
+        """Drop the connection and whatever is queued. `why`: told to whoever waits for more."""
         if not self.lost:
-            self.closing = True
+            self.closing, self._failure = True, why
             self._receiver = _ignore
             self.transport.abort()
 
@@ -198,7 +199,7 @@ class Peer(asyncio.Protocol):
 
     async def _more(self) -> None:
         if self.lost or self.closing:
-            raise ConnectionResetError("peer closed the connection")
+            raise ConnectionResetError(str(self._failure or "peer closed the connection"))
         if self._paused_by_us:
             self.resume()
         self._waiter = asyncio.get_running_loop().create_future()

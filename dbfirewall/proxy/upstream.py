@@ -127,6 +127,8 @@ async def _encrypt(peer: Peer, target: Target) -> None:
         if answer != m.ENCRYPTION_ACCEPTED:
             raise ProtocolError("the server does not support TLS, but sslmode demands it")
     await peer.start_tls(target.tls_context(), server_side=False, hostname=target.host)
+    if target.direct_tls and (peer.tls is None or peer.tls.object.selected_alpn_protocol() != "postgresql"):
+        raise ProtocolError("direct TLS with a server that does not name the ALPN protocol postgresql")
 
 
 async def _log_in(

@@ -5,22 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-import uvloop
 
 from dbfirewall.errors import AuditError, ConfigError
 from dbfirewall.proxy import server
-from dbfirewall.proxy.firewall import Firewall
-from dbfirewall.proxy.server import IdleWatch, serve
-from dbfirewall.settings import LimitSettings, Settings
+from dbfirewall.proxy.server import IdleWatch
 from tests.proxy.conftest import SetStage
 from tests.proxy.notation import server_texts
-from tests.proxy.stage import RULES, VERIFIER, Stage
+from tests.proxy.running import Running
+from tests.proxy.stage import Stage
 from tests.support.raw import startup
 
 # -- idle sessions --------------------------------------------------------------------------------------------
@@ -90,59 +85,13 @@ def test_idle_sessions_are_ended(stage: Stage) -> None:
 # -- the process ----------------------------------------------------------------------------------------------
 
 
-class Running:
-    """`serve` on uvloop, as the command line runs it, with an admin listener that only waits."""
-
-    def __init__(self, folder: Path, **limits: Any) -> None:
-        self.rules = folder / "rules.yaml"
-        self.rules.write_text(RULES.replace("VERIFIER", VERIFIER).replace("ROLE", "writer"))
-        self.settings = Settings(state=folder, limits=LimitSettings(**limits))
-        self.firewall: Firewall | None = None
-        self.address = ("", 0)
-
-    def play(self, work: Callable[[Running], Awaitable[None]]) -> int:
-        """Run `work` beside it; the exit status. Whoever works must bring it to an end by a signal."""
-
-        async def main() -> int:
-            ready = asyncio.Event()
-
-            async def admin(firewall: Firewall, stop: asyncio.Event) -> None:
-                self.firewall = firewall
-                ready.set()
-                await stop.wait()
-
-            async def play() -> None:
-                await ready.wait()
-                await work(self)
-
-            with socket.socket() as listener:
-                listener.bind(("127.0.0.1", 0))
-                self.address = listener.getsockname()
-                async with asyncio.timeout(30):
-                    status, _ = await asyncio.gather(
-                        serve(self.settings, self.rules, listener, admin), play()
-                    )
-            return status
-
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(main())
-
-    async def talk(self, data: bytes = b"") -> bytes:
-        """All that comes back to `data` on a connection of its own."""
-        reader, writer = await asyncio.open_connection(*self.address)
-        writer.write(data)
-        answer = await reader.read()
-        writer.close()
-        return answer
-
-
-async def _end(running: Running) -> None:
-    os.kill(os.getpid(), signal.SIGTERM)
+async def nothing(_running: Running) -> None:
+    """It only runs."""
 
 
 def test_it_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
     """SIGTERM ends it with status 0, and the audit record with a stop."""
-    assert Running(tmp_path).play(_end) == 0
+    assert Running(tmp_path).play(nothing) == 0
     assert b'"event":"stop"' in (tmp_path / "audit.jsonl").read_bytes()
 
 
@@ -161,7 +110,6 @@ def test_sighup_reloads_the_rules(tmp_path: Path) -> None:
                 await asyncio.sleep(0.001)
         assert firewall.rules is not before
         assert firewall.rules.agents
-        await _end(running)
 
     assert Running(tmp_path).play(work) == 0
 
@@ -184,7 +132,6 @@ def test_a_reload_that_cannot_be_recorded_changes_nothing(
             firewall.reload()
         assert firewall.rules is before
         assert firewall.metrics.rules_loads.cell("rejected").value == 1
-        await _end(running)
 
     assert Running(tmp_path).play(work) == 0
 
@@ -195,7 +142,7 @@ def test_rules_without_agents_are_refused(tmp_path: Path) -> None:
     text = running.rules.read_text()
     running.rules.write_text(text[: text.index("agents:")] + text[text.index("\napprovers:") + 1 :])
     with pytest.raises(ConfigError, match="no agents"):
-        running.play(_end)
+        running.play(nothing)
 
 
 def test_what_waits_in_the_audit_buffer_is_written_soon(tmp_path: Path) -> None:
@@ -205,7 +152,6 @@ def test_what_waits_in_the_audit_buffer_is_written_soon(tmp_path: Path) -> None:
         await running.talk(b"\xff" * 8)
         while b"refused_connection" not in (tmp_path / "audit.jsonl").read_bytes():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-        await _end(running)
 
     assert Running(tmp_path).play(work) == 0
 
@@ -221,7 +167,6 @@ def test_a_newcomer_at_the_limit_is_told(tmp_path: Path) -> None:
         assert server_texts(await running.talk()) == ["FATAL 53300"]
         firewall.connections.closed("bot")
         assert firewall.connections.total == 0
-        await _end(running)
 
     assert Running(tmp_path, connections=1).play(work) == 0
 
@@ -245,6 +190,5 @@ def test_strangers_are_turned_away_and_counted_out(tmp_path: Path) -> None:
             for reason in ("protocol", "timeout")
         }
         assert reasons == {"protocol": 2, "timeout": 3}
-        await _end(running)
 
     assert Running(tmp_path, handshake_timeout="200ms").play(work) == 0
