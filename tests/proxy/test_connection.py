@@ -20,11 +20,11 @@ from dbfirewall.proxy.firewall import Firewall
 from dbfirewall.settings import Tls
 from dbfirewall.wire import authentication as a
 from dbfirewall.wire import messages as m
-from tests.proxy.certificates import make_certificate
+from tests.proxy.certificates import Certificate, make_certificate
 from tests.proxy.notation import server_bytes
 from tests.proxy.running import KEY, PASSWORD, REPORTED, Backend, Running, no_catalogs
 from tests.proxy.stage import RULES
-from tests.support.raw import SSL_REQUEST, Message, RawClient, query, startup
+from tests.support.raw import GSS_REQUEST, SSL_REQUEST, Message, RawClient, query, startup
 
 Work = Callable[[Running], Awaitable[None]]
 OK = a.encode_authentication(a.AuthenticationOk())
@@ -191,11 +191,7 @@ def test_plaintext_is_refused_where_tls_is_demanded(tmp_path: Path) -> None:
         with running.client() as client:
             client.send(SSL_REQUEST)
             assert await asyncio.to_thread(client.exactly, 1) == b"S"
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            context.load_verify_locations(certificate.cert)
-            client.socket = await asyncio.to_thread(
-                context.wrap_socket, client.socket, server_hostname="127.0.0.1"
-            )
+            await encrypt(client, certificate)
             assert errors(await running.log_in(client)) == []
 
     with pytest.MonkeyPatch.context() as patch:
@@ -207,6 +203,75 @@ def test_plaintext_is_refused_where_tls_is_demanded(tmp_path: Path) -> None:
 
         patch.setattr(Connection, "__init__", demanding)
         play(tmp_path, work, tls=Tls(cert=certificate.cert, key=certificate.key))
+
+
+async def encrypt(client: RawClient, certificate: Certificate, *protocols: str) -> None:
+    """TLS from here on, with these ALPN protocols."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(certificate.cert)
+    if protocols:
+        context.set_alpn_protocols(protocols)
+    client.socket = await asyncio.to_thread(context.wrap_socket, client.socket, server_hostname="127.0.0.1")
+
+
+def test_tls_may_begin_with_the_first_byte(tmp_path: Path) -> None:
+    """Where its ALPN protocol says that Postgres is meant; another protocol's TLS is no login."""
+    certificate = make_certificate(tmp_path)
+
+    async def work(running: Running) -> None:
+        with running.client() as client:
+            await encrypt(client, certificate, "postgresql")
+            assert errors(await running.log_in(client)) == []
+        with running.client() as client:
+            await encrypt(client, certificate)
+            assert errors(await asyncio.to_thread(client.until)) == ["08P01"]
+
+    play(tmp_path, work, tls=Tls(cert=certificate.cert, key=certificate.key))
+
+
+def test_what_is_glued_to_a_request_for_tls_is_refused(tmp_path: Path) -> None:
+    """In one chunk with it, or before the handshake: nobody put it there who knows the session's keys."""
+    certificate = make_certificate(tmp_path)
+
+    async def work(running: Running) -> None:
+        answer = await running.talk(SSL_REQUEST + startup({"user": "bot"}))
+        assert b"received unencrypted data after SSL request" in answer
+        with running.client() as client:
+            client.send(SSL_REQUEST)
+            assert await asyncio.to_thread(client.exactly, 1) == b"S"
+            client.send(startup({"user": "bot"}))
+            assert b"SFATAL" not in await asyncio.to_thread(client.exactly, 1000)
+
+    assert play(tmp_path, work, tls=Tls(cert=certificate.cert, key=certificate.key)).startups == []
+
+
+def test_encryption_within_encryption_is_refused(tmp_path: Path) -> None:
+    """A second request, through TLS."""
+    certificate = make_certificate(tmp_path)
+
+    async def work(running: Running) -> None:
+        for again in (SSL_REQUEST, GSS_REQUEST):
+            with running.client() as client:
+                client.send(SSL_REQUEST)
+                assert await asyncio.to_thread(client.exactly, 1) == b"S"
+                await encrypt(client, certificate)
+                client.send(again)
+                assert errors(await asyncio.to_thread(client.until)) == ["08P01"]
+
+    play(tmp_path, work, tls=Tls(cert=certificate.cert, key=certificate.key))
+
+
+def test_a_handshake_that_is_never_finished_is_given_up(tmp_path: Path) -> None:
+    """The connection is closed when its time is over, and not only forgotten."""
+    certificate = make_certificate(tmp_path)
+
+    async def work(running: Running) -> None:
+        with running.client() as client:
+            client.send(SSL_REQUEST)
+            assert await asyncio.to_thread(client.exactly, 1000) == b"S"
+
+    tls = Tls(cert=certificate.cert, key=certificate.key)
+    play(tmp_path, work, tls=tls, handshake_timeout="200ms")
 
 
 # -- the server behind ----------------------------------------------------------------------------------------
