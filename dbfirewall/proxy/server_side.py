@@ -124,8 +124,6 @@ class ServerSide:
                 run = end
                 self._swallow = True
             pos = end
-            if session.ended:
-                return
         out.append(buf[run:pos] if run or pos < size else buf)
         self._held = buf[pos:]
         session.sent = before + pos

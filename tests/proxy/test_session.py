@@ -7,7 +7,7 @@ from typing import Never
 
 import pytest
 
-from dbfirewall.errors import AuditError
+from dbfirewall.errors import AuditError, ProtocolError
 from dbfirewall.sql.reading import Reading
 from tests.proxy.conftest import SetStage
 from tests.proxy.notation import agent_texts
@@ -296,8 +296,9 @@ RATED = RULES.replace("    access: read-write", "    access: read-write\n    lim
         (["Q SELECT 1"], "Q !", []),
         (["Q DELETE FROM secret"], "Q !", []),
         (["P : SELECT 1", "B =", "E", "S"], "P !", ["S"]),
+        (["P : DELETE FROM secret", "S"], "P !", ["S"]),
     ],
-    ids=["Q", "denied", "B"],
+    ids=["Q", "denied", "B", "P"],
 )
 def test_a_rate_limit_refuses_what_is_too_much(
     set_stage: SetStage, once: list[str], again: str, sync: list[str]
@@ -350,6 +351,25 @@ def test_a_result_that_ends_before_the_cancel_is_still_an_error(
     stage = _limited(set_stage)
     stage.agent(*sent).server(*answer, "Z I").agent_gets(*told, "Z I")
     assert stage.outcomes() == [(3, "53400")]
+
+
+def test_all_results_of_a_query_that_was_cut_are_errors(set_stage: SetStage) -> None:
+    """And it counts as one that was limited."""
+    stage = _limited(set_stage)
+    stage.agent("Q SELECT x FROM orders; SELECT 1").server("T", "D 1", "D 2", "D 3", "C SELECT 3")
+    stage.server("T", "D 1", "C SELECT 1", "Z I").agent_gets(
+        "T", "D 1", "D 2", "E 53400", "T", "E 53400", "Z I"
+    )
+    assert stage.firewall.metrics.limited.cell("writer", "max_rows").value == 1
+
+
+def test_what_is_allowed_is_never_taken_for_a_refusal(set_stage: SetStage) -> None:
+    """A defect that mixed them up would end the session."""
+    stage = set_stage()
+    verdict = stage.session.judge_text(b"SELECT 1")
+    assert verdict is not None
+    with pytest.raises(ProtocolError):
+        stage.session.refused(b"SELECT 1", verdict)
 
 
 def test_the_next_statement_does_not_run_into_the_cancel(set_stage: SetStage) -> None:

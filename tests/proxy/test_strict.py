@@ -258,6 +258,24 @@ def test_a_function_call_is_refused(stage: Stage) -> None:
     stage.server("E !", "Z I").agent_gets("E 0A000", "Z I")
 
 
+def test_parameters_that_change_are_relayed(stage: Stage) -> None:
+    """Also in the middle of what the agent does not see."""
+    stage.agent(f"Q {SELECT}").server("C BEGIN", "S TimeZone=UTC").agent_gets("S TimeZone=UTC")
+
+
+@pytest.mark.parametrize(
+    ("text", "described", "answer"),
+    [("", "n", "I"), ("\n                SELECT\n                    set_config('jit', $1, false)\n                ",
+                      "T", "C SELECT 1")],
+    ids=["empty", "housekeeping"],
+)  # fmt: skip
+def test_what_has_no_facts_needs_no_proof(stage: Stage, text: str, described: str, answer: str) -> None:
+    """Nothing at all, and a driver's own text: whatever it describes to and answers."""
+    stage.agent(f"P : {text}", "B =", "E", "S").server(*OPENED).server("1", "t", described, "2", answer)
+    stage.server("Z T", *CLOSED).agent_gets("1", "2", answer, "Z I")
+    assert not stage.session.ended
+
+
 # -- proof ----------------------------------------------------------------------------------------------------
 
 
