@@ -11,12 +11,14 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
 
 from dbfirewall.catalog import queries
 from dbfirewall.catalog.builtin import SYSTEM_SCHEMAS, offline_catalog
+from dbfirewall.catalog.extensions import body, harmless_bodies, is_known
 from dbfirewall.catalog.types import Catalog, Function, Relation
 from dbfirewall.errors import CatalogError
 
@@ -77,9 +79,8 @@ async def _reading(connection: asyncpg.Connection) -> AsyncIterator[None]:
 
 def build_catalog(rows: Mapping[str, Iterable[Row]], version: int, server_version: int) -> Catalog:
     """Put together a snapshot from the rows of the queries, by their names in `_QUERIES`."""
-    functions = _Functions((row["oid"], _function(row)) for row in rows["functions"])
+    functions = _functions(rows)
     type_calls = _grouped((row["type"], functions[row["function"]]) for row in rows["type_calls"])
-    type_names = {row["type"]: row["name"] for row in rows["type_calls"]}
     hidden = _grouped(
         (row["relation"], functions[row["function"]].qualified_name)
         for row in rows["hidden_casts"]
@@ -88,17 +89,44 @@ def build_catalog(rows: Mapping[str, Iterable[Row]], version: int, server_versio
     calls = _view_calls(rows["view_references"], functions, type_calls)
     for oid, names in hidden.items():
         calls.setdefault(oid, set()).update(names)
-    return Catalog(
+    return replace(
+        _runnable(rows, functions),
         relations={(row["schema"], row["name"]): _relation(row, calls) for row in rows["relations"]},
-        functions=_grouped((function.name, function) for function in functions.values()),
-        operators=_grouped(
-            (row["symbol"], (row["schema"], functions[row["function"]])) for row in rows["operators"]
-        ),
-        casts=_grouped((type_names[oid], called) for oid, some in type_calls.items() for called in some),
         implicit_calls=hidden.get(None, ()),
         schemas=frozenset(row["name"] for row in rows["schemas"]),
         version=version,
         server_version=server_version,
+        complete=True,
+    )
+
+
+def _functions(rows: Mapping[str, Iterable[Row]]) -> _Functions:
+    """The functions by oid, those included whose bodies turn out to be harmless."""
+    functions = _Functions((row["oid"], _function(row)) for row in rows["functions"])
+    bodies = {
+        row["oid"]: body(row["body"], bound=row["bound"], defaults=row["defaults"])
+        for row in rows["functions"]
+        if row["body"] is not None
+    }
+    for oid in harmless_bodies(functions, bodies, _runnable(rows, functions)):
+        functions[oid] = replace(functions[oid], known_harmless=True)
+    return functions
+
+
+def _runnable(rows: Mapping[str, Iterable[Row]], functions: _Functions) -> Catalog:
+    """What expressions run: functions, operators, casts. Without relations."""
+    return Catalog(
+        functions=_grouped((function.name, function) for function in functions.values()),
+        operators=_grouped(
+            (row["symbol"], (row["schema"], functions[row["function"]])) for row in rows["operators"]
+        ),
+        casts=_grouped((row["name"], functions[row["function"]]) for row in rows["type_calls"]),
+        # Which of them are harmless is not known yet.
+        implicit_calls=tuple(
+            functions[row["function"]].qualified_name
+            for row in rows["hidden_casts"]
+            if row["relation"] is None
+        ),
         complete=True,
     )
 
@@ -127,6 +155,7 @@ def _function(row: Row) -> Function:
         trusted=_is_listed(schema, name) if builtin else compiled and row["in_extension"],
         takes_row=row["takes_row"],
         builtin=builtin,
+        known_harmless=not row["security_definer"] and is_known(row["extension"], name),
     )
 
 
@@ -135,7 +164,7 @@ def _is_listed(schema: str, name: str) -> bool:
 
 
 def _is_harmless(function: Function) -> bool:
-    return function.trusted and function.volatility != "v"
+    return function.known_harmless or (function.trusted and function.volatility != "v")
 
 
 def _relation(row: Row, calls: Mapping[int, set[QualifiedName]]) -> Relation:

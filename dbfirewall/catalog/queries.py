@@ -29,18 +29,34 @@ SELECT p.oid, n.nspname::text AS schema, p.proname::text AS name, p.provolatile:
             ELSE p.pronargs END::int4 AS max_args,
        l.lanname::text AS language, p.prosecdef AS security_definer,
        p.oid < 16384 AS from_initdb,
-       EXISTS (SELECT FROM pg_depend d
-               WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+       x.extname IS NOT NULL AND NOT EXISTS (
+           SELECT FROM pg_proc s JOIN pg_language k ON k.oid = s.prolang
+           WHERE k.lanname NOT IN ('c', 'internal')
+             AND s.oid IN (a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggserialfn, a.aggdeserialfn, a.aggmtransfn,
+                           a.aggminvtransfn, a.aggmfinalfn))
        OR EXISTS (SELECT FROM pg_depend d
                   JOIN pg_range r ON d.refobjid IN (r.rngtypid, r.rngmultitypid)
                   WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'i'
                     AND d.refclassid = 'pg_type'::regclass
                     AND r.rngcanonical::oid < 16384 AND r.rngsubopc < 16384) AS in_extension,
-       coalesce(p.proargtypes[0] IN (SELECT r.oid FROM takes_row r), false) AS takes_row
+       coalesce(p.proargtypes[0] IN (SELECT r.oid FROM takes_row r), false) AS takes_row,
+       CASE WHEN o.rolsuper THEN x.extname::text END AS extension,
+       CASE WHEN o.rolsuper AND x.extname IS NOT NULL AND l.lanname = 'sql' AND p.prokind = 'f'
+                 AND NOT p.prosecdef AND p.proconfig IS NULL
+            THEN CASE WHEN p.prosqlbody IS NULL THEN p.prosrc
+                      WHEN p.prosqlbody::text !~ ':rtekind 0' THEN pg_get_function_sqlbody(p.oid) END
+       END AS body,
+       p.prosqlbody IS NOT NULL AS bound,
+       CASE WHEN o.rolsuper AND x.extname IS NOT NULL AND l.lanname = 'sql' THEN pg_get_expr(p.proargdefaults, 0)
+       END AS defaults
 FROM pg_proc p
 JOIN pg_namespace n ON n.oid = p.pronamespace
 JOIN pg_language l ON l.oid = p.prolang
 LEFT JOIN pg_aggregate a ON a.aggfnoid = p.oid
+LEFT JOIN pg_roles o ON o.oid = p.proowner
+LEFT JOIN pg_depend e ON e.classid = 'pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e'
+                         AND e.refclassid = 'pg_extension'::regclass
+LEFT JOIN pg_extension x ON x.oid = e.refobjid
 ORDER BY n.nspname, p.proname, p.oid
 """
 """One row per function.
@@ -48,7 +64,8 @@ ORDER BY n.nspname, p.proname, p.oid
 `min_args`: an ordered-set aggregate is called with its direct arguments only; WITHIN GROUP has the others.
 `max_args`: VARIADIC_ARGS for VARIADIC; CALL names a procedure's OUT arguments too.
 `from_initdb`: 16384 is FirstNormalObjectId of the server's `access/transam.h`; what initdb made has less.
-`in_extension`: or made by the server itself, as the constructors of a range type that compares by built-in functions.
+`in_extension`: and not an aggregate of functions that anybody could have written; or made by the server itself, as the
+    constructors of a range type that compares by built-in functions.
 `takes_row`: the first argument's type is one that a composite value reaches: by being such, as a domain over
     it, or through an implicit cast.
 """

@@ -18,6 +18,7 @@ class Function:
 
     `min_args`..`max_args`: accepted argument counts (max_args is VARIADIC_ARGS for VARIADIC).
     `trusted`: a C or internal function that an extension owns (or pg_catalog's own).
+    `known_harmless`: an extension's function that needs no rule, whatever its volatility and language.
     `takes_row`: whether its first argument can be a composite value (record, anyelement, "any", a row type):
         then `t.f` may call it.
     """
@@ -33,6 +34,7 @@ class Function:
     trusted: bool = False
     takes_row: bool = False
     builtin: bool = False
+    known_harmless: bool = False
 
     @property
     def qualified_name(self) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from dbfirewall.approvals.model import Parameter
 from dbfirewall.errors import DbfirewallError
 
 
-class ServerRefused(DbfirewallError):
+class ServerError(DbfirewallError):
     """The server answered with an error. `fields`: of its ErrorResponse (`C`: SQLSTATE, `M`: message, …)."""
 
     def __init__(self, fields: dict[str, str]) -> None:
@@ -51,7 +51,7 @@ class Talk(Protocol):
     ) -> Result:
         """Run one statement by the extended protocol; its result, of at most `max_rows` rows.
 
-        Raises ServerRefused (the session stays usable, though a transaction may be aborted), ConnectionError.
+        Raises ServerError (the session stays usable, though a transaction may be aborted), ConnectionError.
         """
 
     async def script(self, sql: bytes) -> tuple[str, ...]:

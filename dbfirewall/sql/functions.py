@@ -160,15 +160,16 @@ def harmless(function: Function) -> bool:
         # Not trusted: of a server newer than the lists here.
         return known and function.trusted
     # C code of an extension, immutable by its author's word (vector distances, citext, trigrams). Stable ones
-    # may read tables by name (crosstab, xpath_table), so they need a rule.
-    return function.trusted and function.volatility == "i" and not function.security_definer
+    # may read tables by name (crosstab, xpath_table), so they need a rule where they are not known.
+    compiled = function.trusted and function.volatility == "i" and not function.security_definer
+    return compiled or function.known_harmless
 
 
 def harmless_in_view(function: Function) -> bool:
     """Whether a view may run it for its reader without a rule: the DBA wrote the view."""
     if function.builtin:
         return harmless(function)
-    return function.volatility != "v" and not function.security_definer
+    return function.known_harmless or (function.volatility != "v" and not function.security_definer)
 
 
 def action_of(name: str, *, builtin: bool) -> str:

@@ -1,66 +1,17 @@
-"""Break `sql/` and `policy/` a little, thousands of times over, and see whether the tests notice.
-
-A mutant is one small change of one module's syntax tree: a condition negated, a member of a set gone, a `return` of
-None, a `raise` skipped, … pytest collects the tests of both packages once; then each mutant gets a fork of that
-process, in which functions take over the changed code and constants the changed values, and runs the module's own
-tests, the fixtures of facts, the corpus and the rest until one fails. What no test notices has survived.
-
-Usage: python -m scripts.mutants [--minutes N] [--seed N] [--jobs N] [--state FILE] [module …]
-
-The order is shuffled by the seed. Results are appended to the state file, and what it has (for the same source) is
-not tried again, so that a run can be stopped and taken up at any time; after new tests, remove the file. Nothing in
-the work tree is changed.
-"""
+"""The changes: every mutant that a module's source offers, and the module's tree with one of them made."""
 
 from __future__ import annotations
 
-import argparse
 import ast
 import copy
-import gc
 import hashlib
-import importlib
-import inspect
-import json
-import os
-import random
-import re
-import resource
-import select
-import signal
-import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from types import FunctionType, ModuleType
-from typing import Any
 
-import pytest
-
-ROOT = Path(__file__).parents[1]
-PACKAGES = ("sql", "policy")
-PATIENCE = 90
-"""Seconds until a mutant that does not end counts as killed."""
-
-MEMORY = 4 << 30
-"""Bytes of address space that a mutant may take."""
-
-NEIGHBOURS = {"policy.matching": ("decision",), "policy.hints": ("decision",), "policy.fields": ("loader",)}
-"""Test files beside a module's own that are about it."""
-
-FOR_THEIR_OWN = {
-    "test_template",
-    "test_totality",
-    "test_uescape",
-    "test_expansion",
-    "test_glot",
-    "test_verifier",
-    "test_certificate",
-}
-"""Slow test files that say nothing of other modules than their own."""
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("policy", "sql")
 
 NOT_RUN = ("annotation", "returns", "decorator_list")
 """Fields of nodes that are no behaviour worth a mutant."""
@@ -73,31 +24,103 @@ COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
 
 @dataclass(frozen=True)
 class Mutant:
-    """The `number`th change of `module`, as a person reads it, and as a key that outlives other edits."""
+    """The `number`th change of `module`.
+
+    `key`: the same for the same change of the same function (or of the same statement outside of one), whatever
+    else is edited. `lines`: those of the statement that is changed. `names`: outside of functions, the names that
+    the statement defines, by which others use it.
+    """
 
     module: str
     number: int
+    key: str
     line: int
     change: str
+    lines: tuple[int, int]
+    names: tuple[str, ...] = ()
 
-    @property
-    def key(self) -> str:
-        """The same for the same change of the same source."""
-        digest = hashlib.sha256(path_of(self.module).read_bytes()).hexdigest()[:12]
-        return f"{self.module}:{digest}:{self.number}"
+
+def path_of(module: str) -> Path:
+    """Where `sql.lexer` stands."""
+    return ROOT / "dbfirewall" / (module.replace(".", "/") + ".py")
+
+
+def modules() -> list[str]:
+    """Every module of the packages under test."""
+    return [
+        f"{package}.{path.stem}"
+        for package in PACKAGES
+        for path in sorted((ROOT / "dbfirewall" / package).glob("*.py"))
+        if path.stem != "__init__"
+    ]
+
+
+def mutants_of(module: str) -> list[Mutant]:
+    """Every change that the module's source offers."""
+    mutator = Mutator()
+    mutator.visit(ast.parse(path_of(module).read_bytes()))
+    counts: Counter[str] = Counter()
+    found = []
+    for number, (unit, statement, change) in enumerate(mutator.offered):
+        digest = hashlib.sha256(ast.unparse(unit).encode()).hexdigest()[:12]
+        names = () if isinstance(unit, ast.FunctionDef) else defined(statement)
+        key = f"{module}:{digest}:{counts[digest]}"
+        counts[digest] += 1
+        line = statement.lineno
+        found.append(Mutant(module, number, key, line, change, (line, _last_line(statement)), names))
+    return found
+
+
+def mutated(mutant: Mutant) -> ast.Module:
+    """The module's tree with the change made."""
+    tree = ast.parse(path_of(mutant.module).read_bytes())
+    Mutator(mutant.number).visit(tree)
+    return ast.fix_missing_locations(tree)
+
+
+def defined(statement: ast.stmt) -> tuple[str, ...]:
+    """The names that a statement outside of functions binds."""
+    return tuple(
+        node.id
+        for node in ast.walk(statement)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    )
+
+
+def _last_line(statement: ast.stmt) -> int:
+    """The last line that runs whenever the statement does: of `if` and the like that of the head."""
+    match statement:
+        case ast.FunctionDef() | ast.ClassDef():
+            return statement.end_lineno or statement.lineno
+        case ast.Match(subject=subject):
+            return subject.end_lineno or statement.lineno
+        case ast.If() | ast.For() | ast.While() | ast.With() | ast.Try():
+            return max(statement.lineno, statement.body[0].lineno - 1)
+    return statement.end_lineno or statement.lineno
 
 
 class Mutator(ast.NodeTransformer):
-    """Counts the changes that a tree offers, and makes the one with the number `target`."""
+    """Counts the changes that a tree offers, and makes the one with the number `target`.
+
+    `offered`: of each the function or statement by which it is known, the innermost statement, and its words.
+    """
 
     def __init__(self, target: int = -1) -> None:
         self.target = target
-        self.offered: list[tuple[int, str]] = []
+        self.offered: list[tuple[ast.stmt, ast.stmt, str]] = []
+        self._unit: ast.stmt = ast.Pass()
+        self._statement: ast.stmt = self._unit
 
     def visit(self, node: ast.AST) -> ast.AST:
         """Inner nodes first, so that numbers do not depend on the change that is made."""
         if _says_nothing(node):
             return node
+        unit, statement = self._unit, self._statement
+        if isinstance(node, ast.stmt):
+            self._statement = node
+            if not isinstance(unit, ast.FunctionDef):
+                # A copy, because the key is that of what stands in the file.
+                self._unit = copy.deepcopy(node) if self.target < 0 else node
         aside = {name: getattr(node, name) for name in NOT_RUN if hasattr(node, name)}
         for name in aside:
             setattr(node, name, None)
@@ -108,7 +131,8 @@ class Mutator(ast.NodeTransformer):
         for change, other in changes(node):
             if len(self.offered) == self.target:
                 made = ast.copy_location(other, node)
-            self.offered.append((getattr(node, "lineno", 0), change))
+            self.offered.append((self._unit, self._statement, change))
+        self._unit, self._statement = unit, statement
         return made
 
 
@@ -198,6 +222,10 @@ def _in_values(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
                 words = ast.unparse(key) if key else "**"
                 rest = ast.Dict(keys[:at] + keys[at + 1 :], values[:at] + values[at + 1 :])
                 yield f"without key {words[:60]}", rest
+        case ast.Call(func=ast.Name(id="words" | "_words"), args=[ast.Constant(value=str() as text)]):
+            for word in text.split():
+                others = " ".join(one for one in text.split() if one != word)
+                yield f"without word {word}", ast.Call(node.func, [ast.Constant(others)], [])
         case ast.Call(func=func, args=args, keywords=keywords):
             for at, keyword in enumerate(keywords):
                 less = ast.Call(func, args, keywords[:at] + keywords[at + 1 :])
@@ -206,280 +234,3 @@ def _in_values(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
             yield f"{value + 1}, not {value}", ast.Constant(value + 1)
         case ast.Constant(value=bool() as value):
             yield f"{not value}", ast.Constant(not value)
-
-
-def path_of(module: str) -> Path:
-    """Where `sql.lexer` stands."""
-    return ROOT / "dbfirewall" / (module.replace(".", "/") + ".py")
-
-
-def mutants_of(module: str) -> list[Mutant]:
-    """Every change that the module's source offers."""
-    counter = Mutator()
-    counter.visit(ast.parse(path_of(module).read_bytes()))
-    return [Mutant(module, number, *offer) for number, offer in enumerate(counter.offered)]
-
-
-def mutated(mutant: Mutant) -> ast.Module:
-    """The module's tree with the change made."""
-    tree = ast.parse(path_of(mutant.module).read_bytes())
-    Mutator(mutant.number).visit(tree)
-    return ast.fix_missing_locations(tree)
-
-
-def tests_of(module: str, items: Sequence[pytest.Item]) -> list[pytest.Item]:
-    """The tests that may kill a mutant of `module`, the likeliest first."""
-    package, _, name = module.partition(".")
-    own = [f"test_{one}" for one in (name, *NEIGHBOURS.get(module, ()))]
-    order = [*own, "test_facts", "test_corpus"]
-
-    def rank(item: pytest.Item) -> tuple[bool, int]:
-        stem = item.path.stem
-        return _many(item), order.index(stem) if stem in order else len(order)
-
-    def fit(item: pytest.Item) -> bool:
-        stem = item.path.stem
-        slow = stem in FOR_THEIR_OWN or _many(item)
-        return stem in own or (not slow and package in ("sql", item.path.parent.name))
-
-    return sorted(filter(fit, items), key=rank)
-
-
-def _many(item: pytest.Item) -> bool:
-    """Whether a test is one of hypothesis, which runs many examples."""
-    return getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
-
-
-class Runner:
-    """A pytest plugin: where pytest would run the collected tests, each mutant runs them, in a fork."""
-
-    def __init__(self, mutants: Sequence[Mutant], deadline: float, state: Path, jobs: int) -> None:
-        self.mutants = mutants
-        self.deadline = deadline
-        self.state = state
-        self.jobs = jobs
-        self.failed = False
-
-    def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        """Share the mutants out among forks, and wait for them."""
-        from hypothesis import settings  # noqa: PLC0415  not before pytest has seen to its plugins
-
-        settings.register_profile("mutants", max_examples=20, derandomize=True, database=None, deadline=None)
-        settings.load_profile("mutants")
-        gc.freeze()
-        workers = [_fork(partial(self._work, job, session.items)) for job in range(self.jobs)]
-        for worker in workers:
-            os.waitpid(worker, 0)
-        return True
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Remember that a test failed."""
-        self.failed |= report.failed
-
-    def _work(self, job: int, items: Sequence[pytest.Item]) -> None:
-        for mutant in self.mutants[job :: self.jobs]:
-            if time.monotonic() > self.deadline:
-                return
-            outcome = {"key": mutant.key, **asdict(mutant), "killed_by": self._killer(mutant, items)}
-            with self.state.open("a") as out:
-                out.write(json.dumps(outcome) + "\n")
-
-    def _killer(self, mutant: Mutant, items: Sequence[pytest.Item]) -> str:
-        """What kills `mutant`, found in a fork; empty where nothing does."""
-        reader, writer = os.pipe()
-        child = _fork(lambda: os.write(writer, b"=" + self._noticed(mutant, items).encode()[:500]))
-        os.close(writer)
-        ready, _, _ = select.select([reader], [], [], PATIENCE)
-        if not ready:
-            os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        said = os.read(reader, 600)
-        os.close(reader)
-        return said.decode(errors="replace")[1:] if said else "crash" if ready else "does not end"
-
-    def _noticed(self, mutant: Mutant, items: Sequence[pytest.Item]) -> str:
-        """In the fork: make the change, and run tests until one fails."""
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-        try:
-            apply(mutant)
-        except Exception as error:  # noqa: BLE001  a module that cannot be imported is noticed by every test
-            return f"import: {type(error).__name__}"
-        chosen = tests_of(mutant.module, items)
-        for item, following in zip(chosen, [*chosen[1:], None], strict=True):
-            if self._fails(item, following):
-                return item.nodeid
-        return ""
-
-    def _fails(self, item: pytest.Item, following: pytest.Item | None) -> bool:
-        """Whether a test fails; one that needs no fixture but `monkeypatch` is simply called."""
-        arguments: dict[str, Any] = dict(item.callspec.params) if hasattr(item, "callspec") else {}
-        if isinstance(item, pytest.Function) and {*arguments, "monkeypatch"} >= set(item.fixturenames):
-            with pytest.MonkeyPatch.context() as patch:
-                if "monkeypatch" in item.fixturenames:
-                    arguments["monkeypatch"] = patch
-                try:
-                    item.obj(**arguments)
-                except BaseException:  # noqa: BLE001  pytest's own failures are no Exceptions
-                    return True
-            return False
-        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
-        return self.failed
-
-
-def apply(mutant: Mutant) -> None:
-    """Bring the change into the module as it is imported: functions get other code, constants other values."""
-    name = f"dbfirewall.{mutant.module}"
-    old = importlib.import_module(name)
-    new: dict[str, Any] = {"__name__": name, "__file__": old.__file__}
-    exec(compile(mutated(mutant), str(old.__file__), "exec"), new)  # noqa: S102  as an import does
-    known = {one.__qualname__: one for one in _functions(vars(old), name)}
-    for function in _functions(new, name):
-        _take_over(known[function.__qualname__], function)
-    _rebind(vars(old), new, known, everywhere=True)
-    for key, value in vars(old).items():
-        if isinstance(value, type) and value.__module__ == name and isinstance(new.get(key), type):
-            _rebind(dict(vars(value)), dict(vars(new[key])), known, owner=value)
-
-
-def _functions(members: Mapping[str, Any], module: str) -> Iterator[FunctionType]:
-    """Every function that a module or a class of it defines, below decorators too."""
-    for member in list(members.values()):
-        found = getattr(member, "fget", None) or getattr(member, "func", None) or member
-        found = inspect.unwrap(getattr(found, "__func__", found)) if callable(found) else found
-        if isinstance(found, FunctionType) and found.__module__ == module:
-            yield found
-        elif isinstance(found, type) and found.__module__ == module and found is not members.get("__class__"):
-            yield from _functions(vars(found), module)
-
-
-def _take_over(old: FunctionType, new: FunctionType) -> None:
-    if old.__code__ != new.__code__ and "<string>" not in new.__code__.co_filename:
-        old.__code__ = new.__code__
-    if repr(old.__defaults__) != repr(new.__defaults__):
-        old.__defaults__ = new.__defaults__
-    if repr(old.__kwdefaults__) != repr(new.__kwdefaults__):
-        old.__kwdefaults__ = new.__kwdefaults__
-
-
-def _rebind(
-    old: Mapping[str, Any],
-    new: Mapping[str, Any],
-    known: Mapping[str, FunctionType],
-    *,
-    owner: type | None = None,
-    everywhere: bool = False,
-) -> None:
-    """Give each constant that has changed its new value, under every name by which it was imported."""
-    for key, value in list(new.items()):
-        before = old.get(key)
-        if key.startswith("__") or callable(value) or isinstance(value, ModuleType | classmethod | property):
-            continue
-        translated = _translated(value, known)
-        if _shown(before) == _shown(translated):
-            continue
-        if owner is not None and type(value).__name__ != "member_descriptor":
-            setattr(owner, key, translated)
-        for module in list(sys.modules.values()) if everywhere else ():
-            if module.__name__.startswith(("dbfirewall", "tests")):
-                for name, bound in list(vars(module).items()):
-                    if bound is before and (name == key or not isinstance(bound, int | str)):
-                        setattr(module, name, translated)
-
-
-def _translated(value: Any, known: Mapping[str, FunctionType]) -> Any:
-    """`value` with the functions of the changed module replaced by those that everyone else holds."""
-    match value:
-        case dict():
-            return {_translated(k, known): _translated(v, known) for k, v in value.items()}
-        case tuple() | list() | set() | frozenset() if not hasattr(value, "_fields"):
-            return type(value)(_translated(one, known) for one in value)
-        case FunctionType():
-            return known.get(value.__qualname__, value)
-    return value
-
-
-def _shown(value: Any) -> str:
-    """A text that is the same for equal constants, whatever the order of a set."""
-    match value:
-        case dict():
-            return "{" + ", ".join(sorted(f"{_shown(k)}: {_shown(v)}" for k, v in value.items())) + "}"
-        case tuple() | list():
-            return type(value).__name__ + "(" + ", ".join(map(_shown, value)) + ")"
-        case set() | frozenset():
-            return "{" + ", ".join(sorted(map(_shown, value))) + "}"
-        case FunctionType():
-            return value.__qualname__
-    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
-
-
-def _fork(task: Callable[[], object]) -> int:
-    """Run `task` in a silent fork; its process id."""
-    child = os.fork()
-    if child:
-        return child
-    silence = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(silence, 1)
-    os.dup2(silence, 2)
-    try:
-        task()
-    finally:
-        os._exit(0)
-
-
-def modules() -> list[str]:
-    """Every module of the packages under test."""
-    return [
-        f"{package}.{path.stem}"
-        for package in PACKAGES
-        for path in sorted((ROOT / "dbfirewall" / package).glob("*.py"))
-        if path.stem != "__init__"
-    ]
-
-
-def main() -> None:
-    """Try mutants until all are done or the time is up, then report."""
-    parser = argparse.ArgumentParser(description="Mutation tests of dbfirewall's sql and policy.")
-    parser.add_argument("modules", nargs="*", help="such as sql.lexer; all of sql and policy without")
-    parser.add_argument("--minutes", type=float, default=30)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--state", type=Path, default=ROOT / ".state" / "mutants.jsonl")
-    options = parser.parse_args()
-    options.state.parent.mkdir(parents=True, exist_ok=True)
-    wanted = [one for module in options.modules or modules() for one in mutants_of(module)]
-    random.Random(options.seed).shuffle(wanted)  # noqa: S311  a sample, not a secret
-    done = outcomes(options.state)
-    left = [mutant for mutant in wanted if mutant.key not in done]
-    print(f"{len(wanted)} mutants, {len(wanted) - len(left)} of them tried before", flush=True)
-    deadline = time.monotonic() + options.minutes * 60
-    runner = Runner(left, deadline, options.state, options.jobs)
-    folders = [str(ROOT / "tests" / package) for package in PACKAGES]
-    pytest.main(["-q", "-p", "no:cacheprovider", "--timeout=0", "--assert=plain", *folders], plugins=[runner])
-    report(wanted, outcomes(options.state))
-
-
-def outcomes(state: Path) -> dict[str, str]:
-    """What is known: which mutant was killed by what."""
-    lines = state.read_text().splitlines() if state.exists() else []
-    return {one["key"]: one["killed_by"] for one in map(json.loads, lines)}
-
-
-def report(wanted: Sequence[Mutant], known: dict[str, str]) -> None:
-    """Per module: tried, killed; then each survivor."""
-    keys = {mutant.key: mutant for mutant in wanted}
-    tried = Counter(mutant.module for key, mutant in keys.items() if key in known)
-    alive = sorted(
-        (mutant for key, mutant in keys.items() if known.get(key) == ""),
-        key=lambda one: (one.module, one.line, one.number),
-    )
-    survived = Counter(mutant.module for mutant in alive)
-    for module in sorted(tried):
-        print(f"{module:28} {tried[module]:5} tried {tried[module] - survived[module]:5} killed")
-    for mutant in alive:
-        print(f"survived  dbfirewall/{mutant.module.replace('.', '/')}.py:{mutant.line}: {mutant.change}")
-    total = tried.total()
-    print(f"{total} tried, {total - len(alive)} killed, {len(alive)} survived, {len(keys) - total} not tried")
-
-
-if __name__ == "__main__":
-    main()

@@ -206,7 +206,7 @@ def test_a_builtin_function_that_the_list_does_not_know_is_not_trusted() -> None
     row = {
         "oid": 9999, "schema": "pg_catalog", "name": "pg_do_something_new", "volatility": "s", "kind": "f",
         "min_args": 0, "max_args": 0, "language": "internal", "security_definer": False, "from_initdb": True,
-        "in_extension": False, "takes_row": False,
+        "in_extension": False, "takes_row": False, "extension": None, "body": None,
     }  # fmt: skip
     new = only(build_catalog({**NOTHING, "functions": [row]}, 1, 190000), "pg_do_something_new")
     assert (new.builtin, new.trusted) == (True, False)
