@@ -21,6 +21,7 @@ from dbfirewall.audit.reader import Follower, Record, last_lines, parse, read_re
 from dbfirewall.audit.record import FIRST_PREV
 from dbfirewall.audit.search import Entry, Query, merged, parse_time, search
 from dbfirewall.cli.audit_view import View
+from dbfirewall.cli.terminal import color
 from dbfirewall.errors import AuditError, ConfigError
 from dbfirewall.settings import default_state
 
@@ -146,15 +147,15 @@ def verify_command(folder: Path, /, *, start: str, contains: str | None, as_json
         click.echo(json.dumps({"ok": report.ok, **asdict(report)}, default=str))
         sys.exit(0 if report.ok else 1)
     for warning in report.warnings:
-        click.echo(f"{click.style('warning', fg='yellow')}: {warning}", err=True, color=_color())
+        click.echo(f"{click.style('warning', fg='yellow')}: {warning}", err=True, color=color())
     for problem in report.problems:
-        click.echo(f"{click.style('broken', fg='red', bold=True)}: {problem}", err=True, color=_color())
+        click.echo(f"{click.style('broken', fg='red', bold=True)}: {problem}", err=True, color=color())
     if not report.ok:
         sys.exit(1)
     click.echo(
         f"{click.style('intact', fg='green')}: {report.records} records in {report.files} files, "
         f"newest hash {report.head}",
-        color=_color(),
+        color=color(),
     )
 
 
@@ -166,14 +167,7 @@ def _view() -> View:
 def _echo(view: View, entries: Iterable[Entry]) -> None:
     for entry in entries:
         for line in view.lines(entry):
-            click.echo(line, color=_color())
-
-
-def _color() -> bool | None:
-    """Whether to colour; None: where the output is a terminal. See no-color.org and force-color.org."""
-    if os.environ.get("NO_COLOR"):
-        return False
-    return True if os.environ.get("FORCE_COLOR") else None
+            click.echo(line, color=color())
 
 
 def _echo_raw(lines: Iterable[bytes]) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from dbfirewall.audit.reader import Record
 from dbfirewall.audit.search import Entry
+from dbfirewall.cli.terminal import printable
 
 COLORS: Final = {"allow": "green", "deny": "red", "gate": "yellow"}
 ALARMS: Final = frozenset(
@@ -43,11 +44,11 @@ class View:
 
     def lines(self, entry: Entry) -> Iterator[str]:
         """The line of `entry`, and before it the date where that is a new one."""
-        day, _, clock = _text(entry.record.get("ts")).partition("T")
+        day, _, clock = printable(entry.record.get("ts")).partition("T")
         if day != self._day:
             self._day = day
             yield click.style(f"{day} (UTC)", dim=True)
-        agent = _text(entry.record.get("agent") or "-")
+        agent = printable(entry.record.get("agent") or "-")
         used = len("12:00:00.000 ") + max(len(agent), 16) + 1
         yield f"{click.style(clock[:12], dim=True)} {agent:<16} {self._rest(entry, used)}"
 
@@ -55,10 +56,10 @@ class View:
         record = entry.record
         if record.get("event") != "statement":
             return _event(record)
-        decision = _text(record.get("decision"))
-        rule = _text(record.get("rule") or "-")
+        decision = printable(record.get("decision"))
+        rule = printable(record.get("rule") or "-")
         if record.get("sqlstate"):
-            rule = f"{_text(record['sqlstate'])} {rule}"
+            rule = f"{printable(record['sqlstate'])} {rule}"
         result = _result(entry.outcome)
         room = max(self._width - used - 6 - len(rule) - 2 - len(result), MIN_SQL)
         sql = _shorten(_statement(record), room)
@@ -73,11 +74,11 @@ def _statement(record: Record) -> str:
 
 
 def _event(record: Record) -> str:
-    event = _text(record.get("event"))
+    event = printable(record.get("event"))
     name = click.style(event, fg="red", bold=True) if event in ALARMS else click.style(event, fg="cyan")
     if event == "outcome":
         return name + _result(record)
-    details = [f"{key}={_text(record[key])}" for key in _DETAILS if record.get(key) is not None]
+    details = [f"{key}={printable(record[key])}" for key in _DETAILS if record.get(key) is not None]
     return " ".join([name, *details])
 
 
@@ -87,22 +88,14 @@ def _result(outcome: Record | None) -> str:
         return ""
     parts: list[str] = []
     if outcome.get("error"):
-        parts.append(f"error {_text(outcome['error'])}")
+        parts.append(f"error {printable(outcome['error'])}")
     rows = outcome.get("rows")
     if rows is not None:
-        parts.append(f"{_text(rows)} row{'' if rows == 1 else 's'}")
-    parts.append(f"{_text(outcome.get('duration_ms'))} ms")
+        parts.append(f"{printable(rows)} row{'' if rows == 1 else 's'}")
+    parts.append(f"{printable(outcome.get('duration_ms'))} ms")
     return f"  ({', '.join(parts)})"
 
 
 def _shorten(text: str, room: int) -> str:
-    text = _text(text)
+    text = printable(text)
     return text if len(text) <= room else text[: room - 1] + "…"
-
-
-def _text(value: Any) -> str:
-    """`value` as text that can't move the cursor, colour the terminal or turn the line around."""
-    text = str(value)
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
