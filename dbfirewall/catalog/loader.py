@@ -103,8 +103,14 @@ def build_catalog(rows: Mapping[str, Iterable[Row]], version: int, server_versio
 def _functions(rows: Mapping[str, Iterable[Row]]) -> _Functions:
     """The functions by oid, those included whose bodies turn out to be harmless."""
     functions = _Functions((row["oid"], _function(row)) for row in rows["functions"])
+    conversions = _grouped((row["type"], functions[row["function"]]) for row in rows["type_calls"])
     bodies = {
-        row["oid"]: body(row["body"], bound=row["bound"], defaults=row["defaults"])
+        row["oid"]: body(
+            row["body"],
+            (function for oid in row["types"] for function in conversions.get(oid, ())),
+            bound=row["bound"],
+            defaults=row["defaults"],
+        )
         for row in rows["functions"]
         if row["body"] is not None
     }

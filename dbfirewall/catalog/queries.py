@@ -47,6 +47,7 @@ SELECT p.oid, n.nspname::text AS schema, p.proname::text AS name, p.provolatile:
                       WHEN p.prosqlbody::text !~ ':rtekind 0' THEN pg_get_function_sqlbody(p.oid) END
        END AS body,
        p.prosqlbody IS NOT NULL AS bound,
+       p.prorettype || coalesce(p.proallargtypes, p.proargtypes::oid[]) AS types,
        CASE WHEN o.rolsuper AND x.extname IS NOT NULL AND l.lanname = 'sql' THEN pg_get_expr(p.proargdefaults, 0)
        END AS defaults
 FROM pg_proc p
@@ -64,8 +65,8 @@ ORDER BY n.nspname, p.proname, p.oid
 `min_args`: an ordered-set aggregate is called with its direct arguments only; WITHIN GROUP has the others.
 `max_args`: VARIADIC_ARGS for VARIADIC; CALL names a procedure's OUT arguments too.
 `from_initdb`: 16384 is FirstNormalObjectId of the server's `access/transam.h`; what initdb made has less.
-`in_extension`: and not an aggregate of functions that anybody could have written; or made by the server itself, as the
-    constructors of a range type that compares by built-in functions.
+`in_extension`: and not an aggregate of functions that anybody could have written; or made by the server itself, as
+    the constructors of a range type that compares by built-in functions.
 `takes_row`: the first argument's type is one that a composite value reaches: by being such, as a domain over
     it, or through an implicit cast.
 """
