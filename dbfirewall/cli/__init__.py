@@ -9,6 +9,8 @@ import click
 
 COMMANDS: Final = {
     "agent": "Add an agent to a rules file.",
+    "approvals": "See and decide what waits at a gate.",
+    "approver": "Add an approver to a rules file.",
     "audit": "Read and verify the audit record.",
     "check": "Decide a statement by the rules, without running it.",
     "serve": "Run the firewall.",
