@@ -24,6 +24,9 @@ _GAPS = ("/**/", " /* a */ ", "--b\n", " -- é '\n", '/*/*"*/*/', "--x\n--y\r")
         "SELECT JSON_OBJECT('a': '1' FORMAT~JSON)",
         "WITH~q AS (SELECT 1) TABLE q",
         "SELECT 'a' NOT~IN ('b'), NOT~NOT~true",
+        "SELECT U&'d!0061t'~UESCAPE~'!', 2",
+        "SELECT NOT~U&\"d!0061t\"~uescape~'!' FROM t",
+        "SELECT U&'a'~, U&\"b\"~FROM t",
     ],
 )
 def test_a_comment_says_nothing(sql: str, gap: str) -> None:
@@ -39,12 +42,21 @@ def test_what_follows_a_comment_is_still_read() -> None:
     for sql in (
         "SELECT NOT /*/**/*/ a; DROP TABLE t --*/ FROM t",
         "SELECT a NOT --'\n IN (1); DROP TABLE t --'",
+        "SELECT U&'a' /*/**/*/ UESCAPE --'\n '!'; DROP TABLE t --'",
     ):
         assert len(read(sql.encode()).statements) == 2
 
 
 @given(
-    st.lists(st.sampled_from(["not", "nulls", "with", "a", "'x',", "+", "$$b$$,", *_GAPS, "\n"]), max_size=12)
+    st.lists(
+        st.sampled_from(
+            [
+                *("not", "nulls", "with", "a", "'x',", "+", "$$b$$,", *_GAPS, "\n"),
+                *('U&"b"', "uescape '!',", "uescape --q\n'!',", '"uescape"'),
+            ]
+        ),
+        max_size=12,
+    )
 )
 def test_tokens_stay_as_they_are(pieces: list[str]) -> None:
     """Whatever is moved, the tokens are the same, and so are the bytes but for blanks and their order."""
