@@ -6,7 +6,8 @@ Tree::
     ├── ConfigError            a rules or settings file is wrong (carries file, line, column)
     ├── ProtocolError          a peer broke the PostgreSQL protocol (SQLSTATE 08P01 unless said otherwise)
     ├── CatalogError           the catalog snapshot could not be read
-    └── AuditError             the audit record could not be written; nothing may run
+    ├── AuditError             the audit record could not be written; nothing may run
+    └── StoreError             the store of approvals could not be read or written; nothing gated may run
 
 Anything else that escapes a module is a bug; the proxy maps it to a generic answer (XX000) with an id, and the
 log has the details.
@@ -72,3 +73,7 @@ class CatalogError(DbfirewallError):
 
 class AuditError(DbfirewallError):
     """An audit record could not be written: nothing may run."""
+
+
+class StoreError(DbfirewallError):
+    """The store of approvals could not be read or written; what is gated does not run. `str()` is for operators."""

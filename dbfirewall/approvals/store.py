@@ -44,8 +44,9 @@ class Store(Protocol):
     ) -> tuple[Request, bool]:
         """The live request for `snapshot.key`, or a new pending one; and whether it is new.
 
-        Live: pending, approved or releasing; denied, until it expires; expired, until the agent was told so.
-        What is past `expires_at` is made `expired` here first. A request found again is no longer `agent_gone`.
+        Live: pending, approved or releasing; unknown, until a person has settled it; denied, until it expires;
+        expired, until the agent was told so. What is past `expires_at` is made `expired` here first. A request
+        found again is no longer `agent_gone`.
         """
 
     async def get(self, request_id: str) -> Request | None:
@@ -58,7 +59,10 @@ class Store(Protocol):
         """How many requests there are, by state."""
 
     async def attach_preview(self, request_id: str, preview: Preview, now: float) -> Request | None:
-        """Replace its preview, where it is still pending; None where it is not."""
+        """Replace its preview, where it is still pending; None where it is not.
+
+        Where there was another one, votes that were given for that are gone.
+        """
 
     async def vote(
         self, request_id: str, vote: Vote, state: State, envelope: Envelope | None,
@@ -70,15 +74,20 @@ class Store(Protocol):
         """
 
     async def begin_release(self, request_id: str, owner: str, xid: str, now: float) -> Request | None:
-        """approved → releasing, for one caller ever; None where it is not approved, or has expired."""
+        """approved → releasing, for one caller ever; None where it is not approved, or has expired.
+
+        Counts `attempts` up, and forgets the undo of the attempt before.
+        """
 
     async def finish(
         self, request_id: str, state: State, now: float,
         *, affected: tuple[int | None, ...] = (), error: str = "", note: str = "", xid: str | None = None,
+        attempt: int | None = None,
     ) -> Request | None:  # fmt: skip
         """releasing or unknown → `state` (approved: it was rolled back and may be redeemed again).
 
-        `xid`: only where it is still the transaction on record. None where it is not releasing or unknown.
+        `xid`, `attempt`: only where that is still the transaction, or the number of the attempt, on record.
+        None where it is not releasing or unknown.
         """
 
     async def withdraw(self, request_id: str, note: str, now: float) -> Request | None:
@@ -92,8 +101,8 @@ class Store(Protocol):
     async def expire(self, now: float) -> Sequence[Request]:
         """pending or approved and past `expires_at` → expired; those that were changed now."""
 
-    async def keep_undo(self, request_id: str, sequence: int, document: str) -> None:
-        """Keep one captured table (a JSON document of dbfirewall.undo) of a releasing request."""
+    async def keep_undo(self, request_id: str, sequence: int, document: str, rows: int) -> None:
+        """Keep one captured table (a JSON document of dbfirewall.undo) of a releasing request, and count its rows."""
 
     async def undo(self, request_id: str) -> Sequence[str]:
         """The documents kept by `keep_undo`, by sequence."""
@@ -101,13 +110,17 @@ class Store(Protocol):
     async def beat(self, owner: str, now: float) -> None:
         """This process is alive."""
 
-    async def orphans(self, owner: str, now: float, silent: float) -> Sequence[Request]:
-        """Releasing requests whose owner has not been heard of for `silent` seconds, and those of `owner` itself
-        from before it started; each is handed to `owner` (only one process gets it).
+    async def orphans(self, owner: str, silent: float) -> Sequence[Request]:
+        """Releasing requests whose owner is gone; each is handed to `owner` (only one process gets it).
+
+        Owners are named `instance/run`. Gone: another run of the same instance, or one whose beats this process
+        has not seen come for `silent` seconds (by its own monotonic clock: no step of a clock looks like a death).
         """
 
     async def prune(self, before: float) -> int:
-        """Forget requests that ended before that time, with their undo; returns how many."""
+        """Forget requests that ended before that time, with their undo, and the oldest ended ones of an agent that
+        has more than MAX_ENDED of them; returns how many.
+        """
 
     async def secret(self, name: str) -> bytes:
         """32 random bytes kept under `name`, made at first asking; the same for every process on this store."""
