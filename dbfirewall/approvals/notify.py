@@ -37,6 +37,9 @@ LOOK_SECONDS: Final = 5.0
 RECENT_SECONDS: Final = 3_600.0
 """What ended or was decided longer ago than this, and was never announced, is no news any more."""
 
+PREVIEW_SECONDS: Final = 10.0
+"""How long the first notification waits for the preview, so that it can say how many rows."""
+
 LEASE_SECONDS: Final = 60.0
 """For how long a delivery is one process's own; then another one tries."""
 
@@ -140,7 +143,9 @@ class Notifier:
         pending = await self._requests.list(Query(states=(State.PENDING,), limit=1000))
         recent = await self._requests.list(Query(limit=200))
         fresh = [one for one in recent if now - one.updated_at < RECENT_SECONDS]
-        owed = list(_owed([*pending, *fresh], channels))
+        ready = [one for one in pending if one.preview is not None or now - one.created_at > PREVIEW_SECONDS]
+        over = [one for one in fresh if one.state is not State.PENDING]
+        owed = list(_owed([*ready, *over], channels))
         if owed:
             await self._outbox.owe(owed, now)
 
