@@ -25,6 +25,7 @@ class SqlState(StrEnum):
     READ_ONLY = "25006"
     NOT_UNDERSTOOD = "0A000"
     SYNTAX = "42601"
+    NO_STATEMENT = "26000"
     LIMIT = "53400"
     NEEDS_APPROVAL = "ZG001"
     APPROVAL_DENIED = "ZG002"

@@ -18,7 +18,7 @@ Where several rules fit, the one whose label sorts first is reported.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from dbfirewall.catalog.types import Catalog
@@ -90,22 +90,19 @@ class Decision:
         return cls("allow", rule=rule, reason=reason)
 
 
-def _nothing_prepared(_name: str) -> Decision | None:
-    return None
-
-
 @dataclass(frozen=True, slots=True)
 class Context:
     """What a session contributes to decisions.
 
     `application_name`: as given at startup. `protocol_prepared`: whether it prepared statements by Parse.
-    `executable`: the decision on what EXECUTE of a folded name would run, None where the name is not known.
+    `executable`: the decision on what EXECUTE of a folded name would run, None where the name is not known; None
+        instead of it where there is no session.
     `catalog`: for hints alone.
     """
 
     application_name: str = ""
     protocol_prepared: bool = False
-    executable: Callable[[str], Decision | None] = field(default=_nothing_prepared)
+    executable: Callable[[str], Decision | None] | None = None
     catalog: Catalog | None = None
 
 
@@ -216,14 +213,14 @@ def _executed(
     name = effect.object[-1] if effect.object else None
     if name is not None and name in prepared:
         return None
-    stored = context.executable(name) if name is not None else None
+    stored = context.executable(name) if name is not None and context.executable is not None else None
     if stored is None and role.grants("unknown") and not role.read_only:
         return _by_rules(replace(effect, action="unknown"), role, context, free=False)
     if stored is None:
         reason = f"The prepared statement {effect.object_name} is not known to this session."
-        return _deny(
-            effect, NOT_UNDERSTOOD, reason, SqlState.NOT_UNDERSTOOD, "PREPARE it first.", "after-rewrite"
-        )
+        known = context.executable is not None  # all that it has prepared
+        sqlstate = SqlState.NO_STATEMENT if known and name is not None else SqlState.NOT_UNDERSTOOD
+        return _deny(effect, NOT_UNDERSTOOD, reason, sqlstate, "PREPARE it first.", _REWRITE)
     if stored.outcome == "allow":
         return None
     return EffectDecision(

@@ -442,10 +442,14 @@ READER = role(access="read-only")
 
 
 def test_execute_is_what_was_prepared() -> None:
-    """EXECUTE of an unknown name is refused; of a known one it is decided as that statement is."""
+    """EXECUTE of an unknown name is refused, as by PostgreSQL; of a known one it is decided as that statement is."""
     execute = analysis(on("execute", "p"))
-    assert decide(execute, READER).sqlstate == "0A000"
+    assert decide(execute, READER).sqlstate == "0A000"  # without a session
     assert "not known" in decide(execute, READER).reason
+    unknown = decide(execute, READER, Context(executable=lambda _name: None))
+    assert (unknown.outcome, unknown.sqlstate) == ("deny", "26000")
+    nameless = decide(analysis(on("execute")), READER, Context(executable=lambda _name: None))
+    assert (nameless.outcome, nameless.sqlstate) == ("deny", "0A000")
     known = {"p": Decision.allowed("x")}
     assert decide(execute, READER, Context(executable=known.get)).outcome == "allow"
     denied = Decision("deny", "42501", "deny select", "No.", "Ask.", "never")
