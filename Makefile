@@ -63,8 +63,8 @@ matrix: $(READY) ## the end-to-end tests on PostgreSQL 14 to 18, TLS servers, pg
 	$(BIN)/python -m tests.matrix
 
 regress: $(READY) ## PostgreSQL's own regression statements, directly and through the firewall (needs npm, apt-get)
-	DBFIREWALL_TEST_PG=npm:15 $(BIN)/python -m tests.regress
-	DBFIREWALL_TEST_PG=npm:15 $(BIN)/python -m tests.regress --pin strict --every 10
+	DBFIREWALL_TEST_PG=npm:15 $(BIN)/python -m tests.regress $(REGRESS_ARGS)
+	DBFIREWALL_TEST_PG=npm:15 $(BIN)/python -m tests.regress --pin strict --every 3 $(REGRESS_ARGS)
 
 bench: $(READY) ## side by side: direct, pgbouncer, dbfirewall
 	@$(BIN)/python -m bench

@@ -120,7 +120,7 @@ def main() -> int:
     parser.add_argument("--scripts", nargs="*", help="only these (default: all)")
     parser.add_argument("--every", type=int, default=1, help="only every n-th statement")
     parser.add_argument("--pin", default="session", choices=["session", "strict"])
-    parser.add_argument("--details", type=Path, help="write every deviation there, as JSON lines")
+    parser.add_argument("--details", type=Path, help="a folder: write every deviation there, as JSON lines")
     options = parser.parse_args()
     folder = regress_folder()
     password = secrets.token_urlsafe(16)
@@ -142,7 +142,8 @@ def main() -> int:
                 bench.script(name, pieces)
         print(f"tried: {len(bench.trials)} statements, {time.monotonic() - started:.0f} s", flush=True)
     if options.details:
-        with options.details.open("w") as out:
+        options.details.mkdir(parents=True, exist_ok=True)
+        with (options.details / f"{options.pin}.jsonl").open("w") as out:
             for trial in bench.trials:
                 if (what := classify(trial)) != "same":
                     out.write(json.dumps({"class": what, **trial.as_json()}) + "\n")
