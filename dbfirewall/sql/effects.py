@@ -10,7 +10,7 @@ from dbfirewall.catalog.types import Function
 from dbfirewall.errors import DbfirewallError
 from dbfirewall.sql.facts import Effect
 from dbfirewall.sql.functions import action_of, harmless_in_view
-from dbfirewall.sql.names import Found, Names, ObjectName
+from dbfirewall.sql.names import Names, ObjectName
 from dbfirewall.sql.nodes import Tree
 from dbfirewall.sql.scopes import Table, spelled_out
 
@@ -71,11 +71,7 @@ class Effects:
 
     def table(self, relation: Tree, *, read: bool) -> Table:
         """The base relation that a RangeVar names; `read` where it is read even without any column."""
-        name = str(relation.get("relname", ""))
-        if relation.get("relpersistence") == "t" and "schemaname" not in relation:
-            found = Found((("pg_temp", name),))
-        else:
-            found = self.names.relation(relation.get("schemaname"), name)
+        found = self.names.relation(relation.get("schemaname"), str(relation.get("relname", "")))
         table = Table(found, read=read)
         self.spend(1 + len(table.known or ()))
         self._tables.append(table)

@@ -84,7 +84,7 @@ def _boundaries(tokens: list[Token]) -> list[int]:
     return found
 
 
-_BODY_WORDS = frozenset({"create", "begin", "atomic", "case", "end"})
+_BODY_WORDS = frozenset({"create", "atomic", "case", "end"})
 
 
 class _Body:
@@ -102,10 +102,7 @@ class _Body:
             if self._create and before is not None and before[0] == IDENT and before[3] == "begin":
                 self.open += 1
         elif self.open:
-            if name == "case":
-                self.open += 1
-            elif name == "end":
-                self.open -= 1
+            self.open += 1 if name == "case" else -1
 
 
 def _statement(tokens: list[Token]) -> Outline:

@@ -325,10 +325,9 @@ def _unnested(function: Tree) -> list[Tree]:
 
 def _function_name(node: Tree) -> str:
     """The name that a function in FROM has without an alias: the function's own."""
-    for function in each("List", node.get("functions")):
-        for kind, call in map(unwrap, function.get("items", [])[:1]):
-            return (strings(call.get("funcname", [])) or [""])[-1] if kind == "FuncCall" else ""
-    return ""
+    function = next(each("List", node.get("functions")), {})
+    kind, call = unwrap((function.get("items") or [{}])[0])
+    return (strings(call.get("funcname", [])) or [""])[-1] if kind == "FuncCall" else ""
 
 
 def _json_columns(node: Tree) -> list[str]:

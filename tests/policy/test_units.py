@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbfirewall.policy.units import Rate, parse_duration, parse_rate, show_duration
+from dbfirewall.policy.units import Rate, parse_duration, parse_hold, parse_rate, show_duration
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,19 @@ def test_what_is_no_duration_is_refused(value: object) -> None:
     """A number without a unit could mean seconds or milliseconds; zero would switch a limit off."""
     with pytest.raises(ValueError, match="duration"):
         parse_duration(value)
+
+
+@pytest.mark.parametrize(("text", "milliseconds"), [("0s", 0), ("000ms", 0), ("0h", 0), ("45s", 45_000)])
+def test_a_hold_may_be_zero(text: str, milliseconds: int) -> None:
+    """No hold at all is a wait of zero, with a unit as ever."""
+    assert parse_hold(text) == milliseconds
+
+
+@pytest.mark.parametrize("value", ["0", 0, "", None, "45", "0d"])
+def test_what_is_no_hold_is_refused(value: object) -> None:
+    """It is a duration otherwise."""
+    with pytest.raises(ValueError, match="duration"):
+        parse_hold(value)
 
 
 @pytest.mark.parametrize(
@@ -54,6 +67,12 @@ def test_a_rate_shows_as_it_is_written(text: str) -> None:
     """Refusals show a rate in the words of the rules file."""
     assert str(parse_rate(text)) == text
     assert str(Rate(3, 7)) == "3/7s"
+
+
+@pytest.mark.parametrize("text", ["1ms", "1500ms", "1s", "90s", "5m", "1h"])
+def test_a_duration_shows_in_its_largest_whole_unit(text: str) -> None:
+    """Refusals and hints show a limit in the words of the rules file."""
+    assert show_duration(parse_duration(text)) == text
 
 
 @given(st.integers(1, 2**31 - 1))

@@ -124,6 +124,14 @@ def test_sqlglot_abstains(sql: str) -> None:
     assert _summary(sql) is None
 
 
+@pytest.mark.parametrize(
+    "text", ["", "select 1 ; select 2", "select foo ( 1 )", 'with "a" . "b" as ( select 1 ) select 2']
+)
+def test_a_text_that_is_not_canonical_has_no_opinion(text: str) -> None:
+    """One statement, each name of it quoted: of anything else sqlglot says nothing."""
+    assert glot.read_text(text) is None
+
+
 def test_command_fallbacks_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     """sqlglot's logger would print statements with their literals."""
     with caplog.at_level(logging.DEBUG):

@@ -37,6 +37,12 @@ def test_a_comment_says_nothing(sql: str, gap: str) -> None:
     assert plain.template == commented.template
 
 
+def test_a_comment_elsewhere_is_left_where_it_is() -> None:
+    """Only what stands behind such a word is moved."""
+    text = "SELECT /* a */ NOT b FROM t -- c"
+    assert readable(text, tokenize(text)) == text
+
+
 def test_what_follows_a_comment_is_still_read() -> None:
     """A text that hides a statement behind such a comment has two statements."""
     for sql in (

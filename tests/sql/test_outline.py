@@ -27,6 +27,7 @@ def _outline(sql: str) -> list[Outline]:
             "CREATE FUNCTION f() BEGIN ATOMIC SELECT CASE WHEN a THEN CASE b WHEN 1 THEN 2 END END; END; TABLE t",
             ["create", "table"],
         ),
+        ("CREATE FUNCTION f() BEGIN ATOMIC SELECT 1 AS begin; TABLE t; END; TABLE u", ["create", "table"]),
         ("BEGIN; CREATE TABLE atomic (a int); END; SELECT 1", ["begin", "create", "end", "select"]),
         ("SELECT 1 AS begin, atomic; SELECT 2", ["select", "select"]),
     ],

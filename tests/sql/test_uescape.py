@@ -22,6 +22,39 @@ _ESCAPE = st.sampled_from(
 )
 
 
+@pytest.mark.parametrize(
+    ("body", "escape", "name"),
+    [
+        ("a\\0061\\+000062", "", "aab"),
+        ("\\\\", "", "\\"),
+        ("\\D83D\\DE00", "", "\U0001f600"),
+        ("\\+01F600", "", "\U0001f600"),
+        ("!0062!!", " UESCAPE '!'", "b!"),
+        ("\\0062", " UESCAPE '!'", "\\0062"),
+    ],
+)
+def test_an_escape_stands_for_its_character(body: str, escape: str, name: str) -> None:
+    """Four digits, six digits, a pair of surrogates, and the escape character itself."""
+    sql = f'U&"{body}"{escape}'
+    assert [token[3] for token in tokenize(sql)] == [oracle.column(sql)] == [name]
+
+
+@pytest.mark.parametrize(
+    ("body", "escape"),
+    [("\\D83D", ""), ("\\D83Da", ""), ("\\DE00", ""), ("\\DE00\\D83D", ""), ("\\D83D\\D83D", ""),
+     ("\\D83D\\E000", ""), ("\\61", ""), ("\\0000", ""), ("\\+110000", ""), ("\\+00061", ""), ("\\", ""),
+     ("a", " UESCAPE 'a'"), ("a", " UESCAPE '+'"), ("a", " UESCAPE ' '"), ("a", " UESCAPE '1'"),
+     ("a", " UESCAPE 'F'")],
+)  # fmt: skip
+def test_a_wrong_escape_is_refused_as_postgres_refuses_it(body: str, escape: str) -> None:
+    """Half a pair, no such digits, no such character, and what may not be an escape character."""
+    sql = f'U&"{body}"{escape}'
+    with pytest.raises(oracle.OracleError):
+        oracle.column(sql)
+    with pytest.raises(LexError):
+        tokenize(sql)
+
+
 @given(_BODY, _ESCAPE)
 @settings(max_examples=800, deadline=None)
 def test_identifiers_are_decoded_as_postgres_decodes_them(body: str, escape: str) -> None:

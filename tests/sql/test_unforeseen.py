@@ -16,6 +16,7 @@ from dbfirewall.sql.facts import Effect
 from dbfirewall.sql.lexer import LexError, tokenize
 from dbfirewall.sql.outline import outline
 from dbfirewall.sql.reading import Parsed, Reading
+from dbfirewall.sql.summary import summarise
 from tests.sql.scopes import SCOPES
 from tests.sql.trees import tree_of
 
@@ -65,6 +66,60 @@ def test_a_sub_select_of_another_kind_is_unknown() -> None:
 def test_a_from_item_of_another_kind_is_unknown() -> None:
     """FROM with an item that no reader knows is not taken for an empty one."""
     assert Effect("unknown", detail="A_Const") in effects(select(STRING, fromClause=[STRING]))
+
+
+NOT_UNDERSTOOD: list[tuple[dict[str, Any], str]] = [
+    ({"TransactionStmt": {"kind": "TRANS_STMT_TOMORROW"}}, "TransactionStmt"),
+    ({"GrantStmt": {"objtype": "OBJECT_TOMORROW", "objects": [{}]}}, "revoke on OBJECT_TOMORROW"),
+    ({"GrantStmt": {"objtype": "OBJECT_TABLE", "objects": [STRING]}}, "revoke on OBJECT_TABLE"),
+    ({"DropStmt": {"removeType": "OBJECT_TOMORROW", "objects": [{}]}}, "drop of OBJECT_TOMORROW"),
+    ({"DefineStmt": {"kind": "OBJECT_TOMORROW"}}, "DefineStmt OBJECT_TOMORROW"),
+    ({"CommentStmt": {"objtype": "OBJECT_TOMORROW", "object": {}}}, "comment on OBJECT_TOMORROW"),
+    ({"RenameStmt": {"renameType": "OBJECT_TOMORROW"}}, "alter of an unknown object"),
+    ({"TruncateStmt": {}}, "TruncateStmt of nothing"),
+    ({"PrepareStmt": {"query": STRING}}, "A_Const"),
+    ({"SelectStmt": {"withClause": {"ctes": [STRING]}}}, "A_Const"),
+    ({"SelectStmt": {"withClause": {"ctes": [{"CommonTableExpr": {"ctequery": STRING}}]}}}, "A_Const"),
+    ({"SelectStmt": {"op": "SETOP_UNION", "targetList": []}}, "SelectStmt"),
+    ({"SelectStmt": {"larg": {}, "valuesLists": []}}, "SelectStmt"),
+]
+
+
+@pytest.mark.parametrize(("tree", "detail"), NOT_UNDERSTOOD)
+def test_a_part_of_another_kind_is_unknown(tree: dict[str, Any], detail: str) -> None:
+    """A kind, an object type or a node that no handler knows is an unknown effect, named for what it is."""
+    assert Effect("unknown", detail=detail) in effects(tree)
+    assert Effect("unknown", detail=detail) in effects(tree, "offline")
+
+
+def test_the_summary_of_a_with_of_another_kind_is_unknown() -> None:
+    """A CTE that is none leaves nothing to compare with the other witnesses."""
+    assert summarise({"SelectStmt": {"withClause": {"ctes": [STRING]}}}).kind == "unknown"
+    assert summarise({"SelectStmt": {"tomorrow": 1}}).kind == "unknown"
+    assert summarise({}).kind == "unknown"
+
+
+def test_an_operator_without_name_runs_nothing_known() -> None:
+    """What is around it is judged all the same."""
+    tree = select({"A_Expr": {"lexpr": {"FuncCall": {"funcname": [{"String": {"sval": "f_write"}}]}}}})
+    assert effects(tree) == (Effect("call", ("public", "f_write"), "function"),)
+
+
+def test_a_conversion_without_function_is_created_all_the_same() -> None:
+    """A function that is not named adds nothing, and hides nothing."""
+    tree = {"CreateConversionStmt": {"conversion_name": [{"String": {"sval": "c"}}]}}
+    assert [one.action for one in effects(tree)] == ["create"]
+
+
+@pytest.mark.parametrize(
+    "functions", [[], [{"List": {}}], [{"List": {"items": []}}], [{"List": {"items": [{}]}}]]
+)
+def test_a_function_in_from_without_call_has_no_name(functions: list[dict[str, Any]]) -> None:
+    """A FROM item of no function runs nothing, and does not break what is around it."""
+    entries = [{"RangeFunction": {"functions": functions}}, RELATION]
+    assert effects(select(STRING, fromClause=entries)) == (
+        Effect("select", ("public", "secret"), "table", ()),
+    )
 
 
 def test_a_relation_among_expressions_is_read() -> None:

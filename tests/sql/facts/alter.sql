@@ -218,6 +218,9 @@ ALTER ROLE ALL IN DATABASE d SET x = 1
 --> alter <role> all
 --> alter <database> d [set x]
 
+ALTER ROLE r SET x = 1
+--> alter <role> r
+
 ALTER ROLE r RENAME TO s
 --> alter <role> r [rename to s]
 --> alter <role> s [new name]

@@ -176,6 +176,9 @@ CREATE OPERATOR CLASS oc FOR TYPE int USING btree AS FUNCTION 1 f_class(int, int
 --> call <function> public.f_class [function of the operator class]
 --> create <operator class> public.oc
 
+CREATE OPERATOR CLASS oc FOR TYPE int USING btree AS OPERATOR 1 <, STORAGE int
+--> create <operator class> public.oc
+
 CREATE OPERATOR FAMILY f USING btree
 --> create <operator family> public.f
 

@@ -25,6 +25,19 @@ SELECT 1 FROM (SELECT * FROM app.orders, v_write) q
 --> select <table> app.orders (id, total)
 --> select <view> public.v_write (x)
 
+SELECT (o).amount, (o).nothing FROM orders o
+--> select <table> public.orders (amount, id, meta, status, user_id)
+
+SELECT app.orders.id FROM public.orders
+--> select <table> public.orders (id)
+
+SELECT nowhere.a FROM users, secret
+--> select <table> public.users (email, id, name)
+--> select <table> public.secret (id, ssn)
+
+SELECT nowhere.* FROM secret
+--> select <table> public.secret (id, ssn)
+
 SELECT 1 <%%> 2
 --> call <function> public.f_op [operator <%%>]
 
