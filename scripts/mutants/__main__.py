@@ -1,0 +1,83 @@
+"""python -m scripts.mutants [--minutes N] [--jobs N] [--budget SECONDS] [--state FILE] [--report] [module …].
+
+Mutants are tried in the order of the modules. Results are appended to the state file, and what it has is not tried
+again, so that a run can be stopped and taken up at any time: an edit makes new mutants of the functions edited alone.
+Survivors are tried again after the tests have changed. Ends with a report, and with 1 where a survivor opens.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.mutants.changes import PACKAGES, ROOT, Mutant, modules, mutants_of
+from scripts.mutants.lines import digest
+
+
+def main() -> None:
+    """Try mutants until all are done or the time is up, then report."""
+    parser = argparse.ArgumentParser(description="Mutation tests of dbfirewall's sql and policy.")
+    parser.add_argument("modules", nargs="*", help="such as sql.lexer; all of policy and sql without")
+    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--budget", type=float, default=8, help="seconds of tests for one mutant")
+    parser.add_argument("--state", type=Path, default=ROOT / ".state" / "mutants.jsonl")
+    parser.add_argument("--report", action="store_true", help="try nothing, and tell what is known")
+    options = parser.parse_args()
+    options.state.parent.mkdir(parents=True, exist_ok=True)
+    wanted = [one for module in options.modules or modules() for one in mutants_of(module)]
+    if not options.report:
+        from scripts.mutants.trial import Trials  # noqa: PLC0415  not before pytest has seen to its plugins
+
+        now = digest()
+        left = [mutant for mutant in wanted if not _settled(known(options.state).get(mutant.key), now)]
+        trials = Trials(left, options.minutes, options.state, options.jobs, options.budget)
+        folders = [str(ROOT / "tests" / package) for package in PACKAGES]
+        ended = pytest.main(
+            ["-q", "-p", "no:cacheprovider", "--timeout=0", "--assert=plain", *folders], plugins=[trials]
+        )
+        if ended not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+            sys.exit(int(ended))
+    sys.exit(report(wanted, known(options.state)))
+
+
+def known(state: Path) -> dict[str, dict[str, Any]]:
+    """The last that is known of each mutant, by its key."""
+    lines = state.read_text().splitlines() if state.exists() else []
+    return {one["key"]: one for one in map(json.loads, lines)}
+
+
+def _settled(outcome: dict[str, Any] | None, now: str) -> bool:
+    return outcome is not None and (bool(outcome["killed_by"]) or outcome["tests"] == now)
+
+
+def report(wanted: Sequence[Mutant], outcomes: dict[str, dict[str, Any]]) -> int:
+    """Per module: tried, killed; then each survivor. 1 where one opens."""
+    tried = Counter(mutant.module for mutant in wanted if mutant.key in outcomes)
+    alive = [mutant for mutant in wanted if outcomes.get(mutant.key, {"killed_by": "?"})["killed_by"] == ""]
+    survived = Counter(mutant.module for mutant in alive)
+    for module in tried:
+        print(f"{module:28} {tried[module]:5} tried {tried[module] - survived[module]:5} killed")
+    classes: Counter[str] = Counter()
+    for mutant in alive:
+        found = outcomes[mutant.key]
+        classes[found["class_"]] += 1
+        where = f"dbfirewall/{mutant.module.replace('.', '/')}.py:{mutant.line}"
+        print(f"{found['class_']:7} {where}: {mutant.change}  {found['example'].splitlines()[:1]}")
+    total = tried.total()
+    print(
+        f"{total} tried, {total - len(alive)} killed, {len(wanted) - total} not tried; survivors: {dict(classes)}"
+    )
+    return 1 if classes["opens"] else 0
+
+
+if __name__ == "__main__":
+    main()
