@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from dbfirewall.catalog.types import Scope
 from dbfirewall.sql.changes import Changes
@@ -13,8 +13,10 @@ from dbfirewall.sql.names import Names
 from dbfirewall.sql.nodes import UnexpectedNodeError, unknown_in, unwrap
 from dbfirewall.sql.read import read
 from dbfirewall.sql.reading import Reading
+from dbfirewall.sql.shapes import Shape
 from dbfirewall.sql.statements import describe
 
+_COUNTED = frozenset({"insert", "update", "delete", "merge"})
 _CATALOG_CHANGES = frozenset({"create", "alter", "drop", "code"})
 
 
@@ -61,7 +63,15 @@ def _statement(tree: Any, scope: Scope) -> Statement:
         changes_catalog=any(_changes_catalog(effect) for effect in effects),
         copy_from_stdin=shape.copy_from_stdin,
         prepares=shape.prepares,
+        count=_count(collected.changing, shape),
     )
+
+
+def _count(changing: int, shape: Shape) -> Literal["told", "hidden", "none"]:
+    """See `Statement.count`; `changing`: how many of its parts modify data."""
+    if not shape.runs:
+        return "none"
+    return "told" if changing == 1 and shape.kind in _COUNTED else "hidden"
 
 
 def _refused(code: str, reason: str) -> Analysis:

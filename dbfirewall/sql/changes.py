@@ -11,12 +11,15 @@ _MERGE_PARTS = {"CMD_INSERT": "insert", "CMD_UPDATE": "update", "CMD_DELETE": "d
 
 
 class Changes(Queries):
-    """Effects of every statement that may stand in WITH."""
+    """Effects of every statement that may stand in WITH. `changing`: how many that modify data have been met."""
+
+    changing = 0
 
     def query(self, kind: str, node: Tree, parent: Level | None, ctes: Ctes) -> Columns:
         """The effects of a SELECT or data-modifying statement, and its output columns."""
         if kind == "SelectStmt":
             return self.select(node, parent, ctes)[0]
+        self.changing += 1
         ctes = self.with_clause(node, parent, ctes)
         if kind == "InsertStmt":
             return self._insert(node, parent, ctes)

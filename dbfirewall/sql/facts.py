@@ -7,6 +7,7 @@ not established. Nothing here decides anything.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 ALL_COLUMNS = ("*",)
 """Every column, where the relation's real columns are not known (offline, or unknown to the catalog)."""
@@ -54,6 +55,7 @@ class Statement:
     `changes_catalog`: whether running it can change names the catalog snapshot holds (DDL, code).
     `copy_from_stdin`: whether the client is going to send CopyData for it.
     `prepares`: the folded name that a SQL-level PREPARE defines (its inner effects are in `effects`).
+    `count`: whether its command tag tells how many rows it changes in all, or does not, or there are none.
     """
 
     kind: str
@@ -64,6 +66,7 @@ class Statement:
     changes_catalog: bool = False
     copy_from_stdin: bool = False
     prepares: str | None = None
+    count: Literal["told", "hidden", "none"] = "hidden"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ class Shape:
     """The facts of `Statement` that are not effects.
 
     `tags` None: the first word of `kind`. `plain`: facts can't depend on literals (unless an effect says so).
-    `context`: goes in front of every effect's detail.
+    `context`: goes in front of every effect's detail. `runs`: whether what it holds is run at all.
     """
 
     kind: str
@@ -24,6 +24,7 @@ class Shape:
     copy_from_stdin: bool = False
     prepares: str | None = None
     context: str = ""
+    runs: bool = True
 
 
 Handler = Callable[[Changes, Tree], Shape]

@@ -8,7 +8,7 @@ from dbfirewall.sql import utility_alter, utility_create, utility_data, utility_
 from dbfirewall.sql.changes import Changes
 from dbfirewall.sql.definitions import own_row
 from dbfirewall.sql.expressions import NO_CTES
-from dbfirewall.sql.nodes import Tree, number, unwrap
+from dbfirewall.sql.nodes import Tree, each, number, unwrap
 from dbfirewall.sql.objects import KINDS, relation_named, role_name
 from dbfirewall.sql.scopes import Level
 from dbfirewall.sql.shapes import Handler, Shape
@@ -56,8 +56,9 @@ def _change(kind: str) -> Handler:
 def _explain(x: Changes, node: Tree) -> Shape:
     """EXPLAIN is decided as the statement that it explains: ANALYZE runs it, and a plan tells of its data."""
     inner = describe(x, *unwrap(node.get("query")))
+    runs = any(option.get("defname") == "analyze" for option in each("DefElem", node.get("options")))
     return replace(
-        inner, kind="explain", returns_rows=True, tags=("EXPLAIN",), context="explain", plain=False
+        inner, kind="explain", returns_rows=True, tags=("EXPLAIN",), context="explain", plain=False, runs=runs
     )
 
 
