@@ -59,6 +59,7 @@ class Verdict:
     `search_path`: what it is afterwards, None where that is not known.
     `prepares`: names that SQL-level PREPARE defines. `deallocates`: whether it may drop some.
     `reusable`: whether it holds for other sessions too.
+    `caps`: by statement, the most rows that it may change (None: as many as it likes).
     """
 
     outcome: str
@@ -74,6 +75,12 @@ class Verdict:
     prepares: tuple[bytes, ...] = ()
     deallocates: bool = False
     reusable: bool = True
+    caps: tuple[int | None, ...] = ()
+
+    @property
+    def cap(self) -> int | None:
+        """The lowest of `caps`; None where the message may change as many rows as it likes."""
+        return min((cap for cap in self.caps if cap is not None), default=None)
 
     @cached_property
     def plain(self) -> bool:
@@ -194,6 +201,7 @@ class Judge:
             prepares=tuple(s.prepares.encode() for s in analysis.statements if s.prepares is not None),
             deallocates=any(effect.action in ("deallocate", "discard") for effect in effects),
             reusable=not any(effect.action in _SESSION_DEPENDENT for effect in effects),
+            caps=tuple(statement.max_rows_affected for statement in decision.statements),
         )
 
 

@@ -49,6 +49,16 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     return texts
 
 
+def test_a_verdict_carries_its_caps() -> None:
+    """By statement, in order; a single number for all of them is the lowest."""
+    judge = judge_of(role({"allow": "update", "max_rows_affected": 7}, {"allow": ["select", "delete"]}))
+    several = verdict(judge, b"DELETE FROM public.a; UPDATE public.a SET x = 1; SELECT 1")
+    assert (several.outcome, several.caps, several.cap) == ("allow", (None, 7, None), 7)
+    free = verdict(judge, b"DELETE FROM public.a")
+    assert (free.caps, free.cap) == ((None,), None)
+    assert verdict(judge, b"WITH x AS (UPDATE public.a SET x = 1) SELECT 1").outcome == "deny"
+
+
 # -- outcomes -------------------------------------------------------------------------------------------------
 
 
@@ -181,13 +191,13 @@ def test_what_depends_on_the_session_is_not_remembered(reads: list[bytes], sql: 
 
 
 def test_execute_asks_the_session_what_it_runs() -> None:
-    """The verdict is that of the prepared statement; without one it is refused."""
+    """The verdict is that of the prepared statement, which must not wait; without one it is refused."""
     judge = judge_of()
     denied = verdict(judge, b"DELETE FROM orders").decision
     known = {"a": Decision.allowed("test"), "b": denied}
     session = SessionFacts(executable=known.get)
     outcomes = [verdict(judge, b"EXECUTE " + name, session).outcome for name in (b"a", b"b", b"c")]
-    assert outcomes == ["allow", "gate", "deny"]
+    assert outcomes == ["allow", "deny", "deny"]
     assert verdict(judge, b"EXECUTE a").outcome == "deny"
 
 

@@ -12,7 +12,10 @@ strictest statement the message. In this order, per effect:
 6. an `allow` that surely covers, or a built-in permission (`session.free`): allowed;
 7. else: denied.
 
-Where several rules fit, the one whose label sorts first is reported.
+Where several rules fit, the one whose label sorts first is reported; of several gates each one has to be opened.
+
+What is allowed within `max_rows_affected` is so only where the server will tell the count before it is final; and
+what a gate holds only where its text tells all that would run. Else it is refused at once, with the way to write it.
 """
 
 from __future__ import annotations
@@ -24,8 +27,9 @@ from typing import Literal
 from dbfirewall.catalog.types import Catalog
 from dbfirewall.errors import SqlState
 from dbfirewall.policy import hints, session
+from dbfirewall.policy.fields import ROW_ACTIONS
 from dbfirewall.policy.matching import Case, Outcome, Verdict
-from dbfirewall.policy.models import Role
+from dbfirewall.policy.models import Role, Rule
 from dbfirewall.sql.facts import ALL_COLUMNS, Analysis, Effect, Refusal, Statement
 
 Retry = Literal["never", "after-rewrite", "after-approval", "later"]
@@ -38,12 +42,16 @@ BUILT_IN = "built-in"
 _STRICTNESS: Mapping[str, int] = {"allow": 0, "gate": 1, "deny": 2}
 _REWRITE: Retry = "after-rewrite"
 
+_INDIRECT = frozenset({"prepare", "execute"})
+_TRANSACTION = frozenset({"begin", "commit", "rollback", "two_phase"})
+
 
 @dataclass(frozen=True, slots=True)
 class EffectDecision:
     """What becomes of one effect, and why. `sqlstate` is empty for an allow.
 
-    `by_columns`: refused for some of its columns only.
+    `by_columns`: refused for some of its columns only. `gates`: every gate that holds it. `cap`: the most rows
+    that its statement may change.
     """
 
     effect: Effect
@@ -53,8 +61,9 @@ class EffectDecision:
     sqlstate: str = ""
     hint: str = ""
     retry: Retry = "never"
-    approvers: tuple[str, ...] = ()
     by_columns: bool = False
+    gates: tuple[Rule, ...] = ()
+    cap: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +74,18 @@ class StatementDecision:
     outcome: Outcome
     effects: tuple[EffectDecision, ...] = ()
 
+    @property
+    def max_rows_affected(self) -> int | None:
+        """The most rows that it may change: the lowest cap of its effects. None: as many as it likes."""
+        return min((one.cap for one in self.effects if one.cap is not None), default=None)
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What becomes of a message. `effect`: the one that decided; None where there is none.
 
     `rule`: the label of the deciding rule, or `default-deny`, `read-only`, `not-understood`, `built-in`.
-    `approvers`: the groups that may approve a gate; empty: any approver.
+    `gates`: of a gate, each rule that has to be satisfied. Empty where a session's own wait for what it prepared.
     """
 
     outcome: Outcome
@@ -82,7 +96,13 @@ class Decision:
     retry: Retry = "never"
     effect: Effect | None = None
     statements: tuple[StatementDecision, ...] = ()
-    approvers: tuple[str, ...] = ()
+    gates: tuple[Rule, ...] = ()
+
+    @property
+    def max_rows_affected(self) -> int | None:
+        """The lowest cap of its statements; None where none has one."""
+        caps = [one.max_rows_affected for one in self.statements]
+        return min((cap for cap in caps if cap is not None), default=None)
 
     @classmethod
     def allowed(cls, rule: str, reason: str = "") -> Decision:
@@ -115,9 +135,12 @@ def decide(analysis: Analysis, role: Role, context: Context = OFFLINE) -> Decisi
     if analysis.refusal is not None:
         return _refused(analysis.refusal)
     prepared: set[str] = set()
+    alone = not any(_ends_transaction(statement) for statement in analysis.statements)
     statements = []
     for statement in analysis.statements:
-        statements.append(_statement(statement, role, context, frozenset(prepared)))
+        decided = _statement(statement, role, context, frozenset(prepared))
+        count = statement.count if alone else "hidden"
+        statements.append(_kept_within(_told_whole(decided), count))
         if statement.prepares is not None:
             prepared.add(statement.prepares)
     effects = [effect for statement in statements for effect in statement.effects]
@@ -133,7 +156,7 @@ def decide(analysis: Analysis, role: Role, context: Context = OFFLINE) -> Decisi
         worst.retry,
         worst.effect,
         tuple(statements),
-        worst.approvers,
+        _distinct(effects),
     )
 
 
@@ -158,8 +181,53 @@ def _statement(
     statement: Statement, role: Role, context: Context, prepared: frozenset[str]
 ) -> StatementDecision:
     effects = tuple(_effect(effect, role, context, prepared) for effect in statement.effects)
+    return _decided(statement.kind, effects)
+
+
+def _decided(kind: str, effects: tuple[EffectDecision, ...]) -> StatementDecision:
     outcome: Outcome = _strictest(effects).outcome if effects else "allow"
-    return StatementDecision(statement.kind, outcome, effects)
+    return StatementDecision(kind, outcome, effects)
+
+
+def _told_whole(statement: StatementDecision) -> StatementDecision:
+    """A gated PREPARE or EXECUTE is refused: one runs again and again, what the other runs no approver sees."""
+    if _INDIRECT.isdisjoint(one.effect.action for one in statement.effects):
+        return statement
+    return _decided(statement.kind, tuple(map(_unapprovable, statement.effects)))
+
+
+def _unapprovable(one: EffectDecision) -> EffectDecision:
+    if one.outcome != "gate":
+        return one
+    reason = f"{hints.what(one.effect)} needs approval, which PREPARE and EXECUTE cannot wait for."
+    return _deny(one.effect, one.rule, reason, SqlState.NOT_UNDERSTOOD, hints.DIRECTLY, _REWRITE)
+
+
+def _kept_within(statement: StatementDecision, count: str) -> StatementDecision:
+    """What has a cap is refused where nobody tells its count before it is final. `count`: of the statement."""
+    if statement.max_rows_affected is None:
+        return statement
+    return _decided(statement.kind, tuple(_capped(one, count) for one in statement.effects))
+
+
+def _capped(one: EffectDecision, count: str) -> EffectDecision:
+    if one.cap is None or (count == "told" and one.effect.action in ROW_ACTIONS):
+        return one
+    if count == "none":
+        return replace(one, cap=None)
+    what = hints.what(one.effect)
+    reason = f"{what} may change at most {one.cap} rows, and written like this they are not counted."
+    return _deny(one.effect, one.rule, reason, SqlState.LIMIT, hints.COUNTABLE, _REWRITE)
+
+
+def _ends_transaction(statement: Statement) -> bool:
+    return not _TRANSACTION.isdisjoint(effect.action for effect in statement.effects)
+
+
+def _distinct(effects: Iterable[EffectDecision]) -> tuple[Rule, ...]:
+    """Each gate of the effects once, by label."""
+    gates = {id(gate): gate for one in effects for gate in one.gates}
+    return tuple(sorted(gates.values(), key=lambda gate: gate.label))
 
 
 def _strictest(decisions: Iterable[EffectDecision]) -> EffectDecision:
@@ -221,11 +289,11 @@ def _executed(
         known = context.executable is not None  # all that it has prepared
         sqlstate = SqlState.NO_STATEMENT if known and name is not None else SqlState.NOT_UNDERSTOOD
         return _deny(effect, NOT_UNDERSTOOD, reason, sqlstate, "PREPARE it first.", _REWRITE)
-    if stored.outcome == "allow":
+    if stored.outcome == "allow" and stored.max_rows_affected is None:
         return None
     return EffectDecision(
         effect, stored.outcome, stored.rule, stored.reason, stored.sqlstate, stored.hint, stored.retry,
-        stored.approvers,
+        cap=stored.max_rows_affected,
     )  # fmt: skip
 
 
@@ -233,11 +301,12 @@ def _by_rules(effect: Effect, role: Role, context: Context, *, free: bool) -> Ef
     """Steps 4 to 7, column by column where the action is about columns."""
     case = Case(effect, role, free=free)
     columns = case.columns()
-    worst = max(map(case.verdict, columns), key=lambda one: (_STRICTNESS[one.outcome], one.why != "default"))
+    verdicts = [case.verdict(column) for column in columns]
+    worst = max(verdicts, key=lambda one: (_STRICTNESS[one.outcome], one.why != "default"))
     if worst.outcome == "allow":
-        return _allowed(effect, worst)
+        return _allowed(effect, min(verdicts, key=lambda one: (one.cap is None, one.cap)))
     if worst.outcome == "gate":
-        return _gated(effect, worst)
+        return _gated(effect, worst, verdicts)
     if not case.about_columns(worst):
         return _denied(effect, role, worst)
     refused = [column for column in columns if case.verdict(column).outcome == "deny"]
@@ -268,22 +337,26 @@ def _denied_columns(
     return replace(denial, by_columns=True)
 
 
-def _gated(effect: Effect, verdict: Verdict) -> EffectDecision:
-    rule = verdict.rule
-    label, reason, approvers = (rule.label, rule.reason, rule.approvers) if rule else (BUILT_IN, "", ())
-    if rule is not None and verdict.why == "row-cap":
-        cap = f"{hints.what(effect)} may change at most {rule.max_rows_affected} rows"
-        reason = f"{cap}, which is made sure of when an approver releases it."
-    reason = reason or f"{hints.what(effect)} needs approval."
+def _gated(effect: Effect, worst: Verdict, verdicts: Iterable[Verdict]) -> EffectDecision:
+    rule = worst.gates[0]
+    reason = rule.reason or f"{hints.what(effect)} needs approval."
+    gates = tuple({id(gate): gate for one in verdicts for gate in one.gates}.values())
     return EffectDecision(
-        effect, "gate", label, reason, SqlState.NEEDS_APPROVAL, hints.APPROVAL, "after-approval", approvers
+        effect,
+        "gate",
+        rule.label,
+        reason,
+        SqlState.NEEDS_APPROVAL,
+        hints.APPROVAL,
+        "after-approval",
+        gates=gates,
     )
 
 
 def _allowed(effect: Effect, verdict: Verdict) -> EffectDecision:
     rule = verdict.rule
     return (
-        EffectDecision(effect, "allow", rule.label, rule.reason)
+        EffectDecision(effect, "allow", rule.label, rule.reason, cap=verdict.cap)
         if rule
         else EffectDecision(effect, "allow", BUILT_IN)
     )

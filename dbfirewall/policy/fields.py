@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, PlainValidator
 from pydantic_core import PydanticCustomError
 
 from dbfirewall.policy.names import Pattern, identifier, parse_pattern
-from dbfirewall.policy.units import Rate, parse_duration, parse_rate
+from dbfirewall.policy.units import Rate, parse_duration, parse_hold, parse_rate
 from dbfirewall.sql.actions import ACTIONS, EVERYTHING, GROUPS
 
 GROUP_NAMES = frozenset(GROUPS) | {"*", EVERYTHING}
@@ -45,6 +45,12 @@ WHERE_ACTIONS = frozenset({"update", "delete"})
 
 ROW_ACTIONS = frozenset({"insert", "update", "delete", "merge"})
 """Actions that `max_rows_affected` speaks of."""
+
+UNCOUNTED_ACTIONS = frozenset({"truncate", "copy_from"})
+"""Actions that change rows, and whose number nobody can hold against a cap before it is too late."""
+
+UNDO_ACTIONS = frozenset({"update", "delete", "merge", "truncate", "drop"})
+"""Actions that take away rows which `undo: rows` can keep."""
 
 USER_SCHEMA = "$user"
 """In a search_path: the schema that is named like the login."""
@@ -126,4 +132,5 @@ Patterns = Annotated[tuple[Annotated[Pattern, PlainValidator(_pattern)], ...], S
 Columns = Annotated[tuple[Annotated[str, PlainValidator(_column)], ...], Several]
 Schemas = Annotated[tuple[Annotated[str, PlainValidator(_schema)], ...], Listed]
 Duration = Annotated[int, PlainValidator(parse_duration)]
+Hold = Annotated[int, PlainValidator(parse_hold)]
 Frequency = Annotated[Rate, PlainValidator(parse_rate)]

@@ -12,6 +12,11 @@ from dbfirewall.sql.actions import GROUPS
 from dbfirewall.sql.facts import Effect, quote_identifier
 
 APPROVAL = "A person has to approve this statement. Send it again, unchanged, once it is approved."
+DIRECTLY = "Send the statement itself, or have the driver prepare it (Parse and Bind instead of PREPARE and EXECUTE)."
+COUNTABLE = (
+    "Send it as an INSERT, UPDATE, DELETE or MERGE of its own: not inside WITH, EXPLAIN, COPY, PREPARE or EXECUTE, "
+    "and not in one message with BEGIN or COMMIT."
+)
 WHERE = "Add a WHERE clause over the table's columns."
 
 _MOST_NAMES = 20

@@ -42,6 +42,7 @@ _WORDS = {
     "dict_type": "a mapping is wanted here, not {given}",
     "model_type": "a mapping is wanted here, not {given}",
     "tuple_type": "a list is wanted here, not {given}",
+    "string_pattern_mismatch": "a member id of Slack such as U024BE7LH is wanted here, not {given}",
     "greater_than_equal": "at least 1 is wanted here, not {given}",
 }
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dbfirewall.policy import session
-from dbfirewall.policy.fields import COLUMN_ACTIONS, WHERE_ACTIONS
+from dbfirewall.policy.fields import COLUMN_ACTIONS, ROW_ACTIONS, UNCOUNTED_ACTIONS, WHERE_ACTIONS
 from dbfirewall.policy.models import Role, Rule
 from dbfirewall.sql.actions import EVERYTHING
 from dbfirewall.sql.facts import ALL_COLUMNS, Effect
@@ -23,20 +23,25 @@ REST = ALL_COLUMNS[0]
 NO_COLUMN = ""
 """Stands for an effect that reads no column at all, such as `count(*)`."""
 
-Why = Literal["rule", "row-cap", "where", "built-in", "default"]
+CAPPED_ACTIONS = ROW_ACTIONS | UNCOUNTED_ACTIONS
+"""Actions that a `max_rows_affected` holds back."""
+
+Why = Literal["rule", "where", "built-in", "default"]
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """`rule`: the one that decided, None for a built-in permission and for the default. `why`: how it came.
 
-    `row-cap`: an allow with `max_rows_affected`, which holds as a gate. `where`: an allow whose
-    `require_where` is not met.
+    `where`: an allow whose `require_where` is not met. `gates`: every gate that is due. `cap`: the most rows that
+    may be changed, where only allows with `max_rows_affected` cover it.
     """
 
     outcome: Outcome
     why: Why
     rule: Rule | None = None
+    gates: tuple[Rule, ...] = ()
+    cap: int | None = None
 
 
 class Case:
@@ -98,25 +103,33 @@ class Case:
         )
         allows = [rule for rule in covering if rule.effect == "allow"]
         met = [rule for rule in allows if _met(rule, self.effect)]
-        plain = [rule for rule in met if rule.max_rows_affected is None]
-        if gate := self._gate(touching if plain or free else covering, free=free):
-            return Verdict("gate", "rule", gate)
-        if plain:
-            return Verdict("allow", "rule", plain[0])
+        if gates := self._gates(touching if met or free else covering, free=free):
+            return Verdict("gate", "rule", gates[0], gates)
+        if met:
+            return self._allowed(met)
         if free:
             return Verdict("allow", "built-in")
-        if met:
-            return Verdict("gate", "row-cap", met[0])
         return Verdict("deny", "where", allows[0]) if allows else Verdict("deny", "default")
 
-    def _gate(self, rules: list[Rule], *, free: bool) -> Rule | None:
-        """The gate that is due. One that reaches what is free only by a group or by `*` is not meant to."""
-        for rule in rules:
-            if rule.effect == "gate" and (
-                not free or (rule.names_outright(self.effect.action) and rule in self._sure)
-            ):
-                return rule
-        return None
+    def _allowed(self, rules: list[Rule]) -> Verdict:
+        """An allow by any of `rules`: without a cap, or else by the highest."""
+        if self.effect.action in CAPPED_ACTIONS:
+            caps = [rule.max_rows_affected for rule in rules if rule.max_rows_affected is not None]
+            if len(caps) == len(rules):
+                highest = max(caps)
+                best = next(rule for rule in rules if rule.max_rows_affected == highest)
+                return Verdict("allow", "rule", best, cap=highest)
+            rules = [rule for rule in rules if rule.max_rows_affected is None]
+        return Verdict("allow", "rule", rules[0])
+
+    def _gates(self, rules: list[Rule], *, free: bool) -> tuple[Rule, ...]:
+        """The gates that are due. One that reaches what is free only by a group or by `*` is not meant to."""
+        return tuple(
+            rule
+            for rule in rules
+            if rule.effect == "gate"
+            and (not free or (rule.names_outright(self.effect.action) and id(rule) in self._sure_ids))
+        )
 
 
 def _rank(rule: Rule) -> tuple[str, str, bool, int, tuple[str, ...]]:

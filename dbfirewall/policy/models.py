@@ -33,6 +33,7 @@ from dbfirewall.policy.fields import (
     Columns,
     Duration,
     Frequency,
+    Hold,
     Listed,
     Mark,
     Patterns,
@@ -47,6 +48,11 @@ from dbfirewall.sql.actions import GROUPS, groups_of
 from dbfirewall.sql.functions import DENIED as PAST_THE_RULES
 
 EFFECTS = ("allow", "deny", "gate")
+
+GATE_KEYS = (
+    "approvers", "approvals", "hold", "hold_in_transaction", "cancel_on_disconnect", "expires", "preview", "undo",
+)  # fmt: skip
+"""Keys of a rule that say how a gate is opened."""
 
 
 class Model(BaseModel):
@@ -76,7 +82,10 @@ class Rule(Model):
 
     `actions`: actions and groups. `on`: the objects; everything where empty. `columns`: None for all of them.
     `kind`: kinds of object, for create, alter, drop, … `require_where`, `max_rows_affected`: conditions of an
-    allow. `approvers`: the groups that may approve what a gate holds. `id`: what the audit calls it.
+    allow. `id`: what the audit calls it.
+
+    Of a gate: `approvers`, the groups that may approve; `approvals`, how many different people have to.
+    `hold`, `expires`: milliseconds; None: the role's, the default. `preview`: None, the default.
     """
 
     effect: Literal["allow", "deny", "gate"]
@@ -89,6 +98,13 @@ class Rule(Model):
     require_where: bool = False
     max_rows_affected: Annotated[int, Field(ge=1)] | None = None
     approvers: Texts = ()
+    approvals: Annotated[int, Field(ge=1)] = 1
+    hold: Hold | None = None
+    hold_in_transaction: bool = False
+    cancel_on_disconnect: bool = False
+    expires: Duration | None = None
+    preview: Literal["rows", "plan", "none"] | None = None
+    undo: Literal["rows", "none"] = "none"
 
     @classmethod
     def yaml_keys(cls) -> frozenset[str]:
@@ -123,13 +139,14 @@ class Rule(Model):
             ("max_rows_affected", ROW_ACTIONS),
             ("kind", KIND_ACTIONS),
         ):
-            if getattr(self, key) and not self._names_any(actions):
+            if getattr(self, key) and not self.names_any(actions):
                 raise rules_error(f"`{key}` says something about {', '.join(sorted(actions))} only", key=key)
         for key in ("require_where", "max_rows_affected"):
             if getattr(self, key) and self.effect != "allow":
                 raise rules_error(f"`{key}` is a condition of an allow", key=key)
-        if self.approvers and self.effect != "gate":
-            raise rules_error("`approvers` belongs to a gate", key="approvers")
+        for key in GATE_KEYS:
+            if self.effect != "gate" and key in self.model_fields_set:
+                raise rules_error(f"`{key}` belongs to a gate", key=key)
         return self
 
     def _check_patterns(self) -> None:
@@ -143,7 +160,8 @@ class Rule(Model):
                     key="on",
                 )
 
-    def _names_any(self, actions: frozenset[str]) -> bool:
+    def names_any(self, actions: frozenset[str]) -> bool:
+        """Whether the rule is about any of `actions`, by name or by group."""
         return not {"*", EVERY_ACTION}.isdisjoint(self.actions) or any(
             name in actions or actions.intersection(GROUPS.get(name, ())) for name in self.actions
         )
@@ -214,12 +232,14 @@ class Role(Model):
     """What the agents of one role may do. `name` is its key in the file.
 
     `search_path`: None where sessions are not pinned to one; names without a schema are of an unknown one then.
+    `hold`: how long its gates hold a statement that waits, in milliseconds, unless they say so themselves.
     """
 
     name: str = ""
     access: Literal["read-only", "read-write"] = "read-only"
     pin: Literal["session", "strict"] = "session"
     search_path: Schemas | None = ("public",)
+    hold: Hold | None = None
     rules: Annotated[tuple[Rule, ...], Listed] = ()
     limits: Limits = Limits()
 
@@ -275,9 +295,10 @@ class Agent(Model):
 
 
 class Approver(Model):
-    """One person who may approve. `token`: `sha256:` and the hex digest of the token."""
+    """One person who may approve. `token`: `sha256:` and the hex digest of the token. `slack`: their member id."""
 
     groups: Texts = ()
+    slack: Annotated[str, Field(pattern=r"^[UW][A-Z0-9]{1,30}$")] | None = None
     token: Annotated[str, Field(repr=False)]
 
 

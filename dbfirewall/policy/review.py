@@ -9,19 +9,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dbfirewall.catalog.types import Catalog
-from dbfirewall.policy.fields import Mark, nearest
+from dbfirewall.policy.fields import ROW_ACTIONS, UNCOUNTED_ACTIONS, UNDO_ACTIONS, Mark, nearest
 from dbfirewall.policy.models import Role, Rule, Rules
 from dbfirewall.policy.names import Part, Pattern
 from dbfirewall.policy.session import FREE_ACTIONS
-from dbfirewall.sql.actions import GROUPS
+from dbfirewall.sql.actions import EVERYTHING, GROUPS
 from dbfirewall.sql.facts import quote_identifier
 
 _READS = frozenset({"select", "call", "set", "reset", "execute", "deallocate", "*"}) | FREE_ACTIONS
 _RELATION_ACTIONS = frozenset({"select", "insert", "update", "delete", "merge", "truncate", "copy_from"})
-_ROW_CAP = (
-    "this version cannot count rows before they change: what an allow with `max_rows_affected` covers needs "
-    "approval"
-)
+_EXPLAINED = ROW_ACTIONS | {"select"}
+_UNCAPPED = frozenset({"drop", "alter"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +53,12 @@ def _role(rules: Rules, role: Role, catalog: Catalog | None) -> Iterator[tuple[s
             *_twice(rule, role.rules[:index]),
             *_shadowed(rule, role.rules),
             *_without_approver(rules, rule),
+            *_void_options(role, rule),
+            *_beyond_cap(rule),
             *(_unknown_names(rule, catalog) if catalog is not None and catalog.complete else ()),
         ]
         for message in messages:
             yield message, rule.mark
-        if rule.max_rows_affected is not None:
-            yield _ROW_CAP, rule.mark
 
 
 def _above_ceiling(role: Role, rule: Rule) -> Iterator[str]:
@@ -89,6 +87,7 @@ def _meaning(rule: Rule) -> tuple[object, ...]:
         rule.require_where,
         rule.max_rows_affected,
         frozenset(rule.approvers),
+        rule.approvals,
     )
 
 
@@ -137,10 +136,50 @@ def _part_within(inner: Part, outer: Part) -> bool:
 def _without_approver(rules: Rules, rule: Rule) -> Iterator[str]:
     if not (rules.approvers or rules.agents):
         return  # roles alone, to be put beside the rest
+    if rule.effect != "gate":
+        return
+    if not rules.approvers:
+        yield "nobody can approve this: these rules name no approvers"
+        return
     groups = {group for approver in rules.approvers.values() for group in approver.groups}
     missing = [name for name in rule.approvers if name not in groups]
     if missing:
-        yield f"nobody can approve this: no approver belongs to {', '.join(missing)}{nearest(missing[0], groups)}"
+        none = "nobody can approve this: " if len(missing) == len(rule.approvers) else ""
+        yield f"{none}no approver belongs to {', '.join(missing)}{nearest(missing[0], groups)}"
+    able = [
+        one for one in rules.approvers.values() if not rule.approvers or set(one.groups) & set(rule.approvers)
+    ]
+    if 0 < len(able) < rule.approvals:
+        yield f"nobody can approve this: it takes {rule.approvals} people, and only {len(able)} may decide it"
+
+
+def _void_options(role: Role, rule: Rule) -> Iterator[str]:
+    """Keys of a gate that say something which none of its actions has, or that cannot come true."""
+    if rule.undo == "rows" and not rule.names_any(UNDO_ACTIONS):
+        yield f"`undo: rows` keeps rows of {_several(UNDO_ACTIONS)} only, and this gate is about none of them"
+    speaks = {"rows": ROW_ACTIONS, "plan": _EXPLAINED}.get(rule.preview or "")
+    if speaks is not None and not rule.names_any(speaks):
+        yield f"`preview: {rule.preview}` is made of {_several(speaks)} only, and this gate is about none of them"
+    hold = role.hold if rule.hold is None else rule.hold
+    if hold is not None and rule.expires is not None and hold > rule.expires:
+        yield "this gate's request expires before the statement has waited as long as `hold` says"
+
+
+def _beyond_cap(rule: Rule) -> Iterator[str]:
+    """Actions of a capped allow that no count can be held against."""
+    if rule.max_rows_affected is None:
+        return
+    named = {action for name in rule.actions for action in GROUPS.get(name, (name,))}
+    if {"*", EVERYTHING} & set(rule.actions):
+        named |= UNCOUNTED_ACTIONS | _UNCAPPED
+    if refused := named & UNCOUNTED_ACTIONS:
+        yield f"`max_rows_affected` can't be held against {_several(refused)}, which this rule refuses therefore"
+    if free := named & _UNCAPPED:
+        yield f"`max_rows_affected` says nothing of {_several(free)}, which this rule allows without a limit"
+
+
+def _several(actions: Iterable[str]) -> str:
+    return ", ".join(sorted(actions))
 
 
 def _unknown_names(rule: Rule, catalog: Catalog) -> Iterator[str]:

@@ -37,6 +37,12 @@ def parse_duration(value: object) -> int:
     return milliseconds
 
 
+def parse_hold(value: object) -> int:
+    """As `parse_duration`, but zero is one, too."""
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    return 0 if match is not None and int(match[1]) == 0 else parse_duration(value)
+
+
 def parse_rate(value: object) -> Rate:
     """The rate that a text such as `600/min` names. Raises ValueError for anything else, zero included."""
     match = _RATE.fullmatch(value) if isinstance(value, str) else None

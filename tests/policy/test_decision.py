@@ -328,14 +328,126 @@ def test_another_rule_may_cover_what_a_condition_does_not() -> None:
     assert one(effect, role(careful, {"gate": "update"})).outcome == "gate"
 
 
-def test_a_row_cap_needs_approval() -> None:
-    """The cap is enforced when an approver releases the statement, so until then it is a gate."""
-    capped = {"allow": "update", "on": "public.orders", "max_rows_affected": 100}
-    effect = on("update", "public.orders", columns=("a",))
-    decision = one(effect, role(capped))
-    assert (decision.outcome, decision.sqlstate, decision.retry) == ("gate", "ZG001", "after-approval")
-    assert "100 rows" in decision.reason
-    assert one(effect, role(capped, {"allow": "update"})).outcome == "allow"
+CAPPED = {"allow": ["update", "delete"], "on": "public.orders", "max_rows_affected": 100, "id": "few"}
+UPDATE = on("update", "public.orders", columns=("a",))
+
+
+def change(*effects: Effect, kind: str = "update", **members: Any) -> Analysis:
+    """A change whose command tag tells how many rows it has changed."""
+    return analysis(*effects, kind=kind, **{"count": "told", **members})
+
+
+def cap(effects: Analysis, *rules: dict[str, Any]) -> int | None:
+    """The cap of what these rules allow."""
+    decision = decide(effects, role(*rules))
+    assert decision.outcome == "allow"
+    return decision.max_rows_affected
+
+
+def test_a_row_cap_allows_so_many_rows() -> None:
+    """An allow with `max_rows_affected` is an allow with a cap, and the rule that has it is named."""
+    decision = decide(change(UPDATE), role(CAPPED))
+    assert (decision.outcome, decision.max_rows_affected, decision.rule) == ("allow", 100, "few")
+    assert decision.statements[0].max_rows_affected == 100
+
+
+def test_any_allow_without_a_cap_lifts_it() -> None:
+    """Rules add up: who may do it whole may do it; of several caps the highest holds."""
+    assert cap(change(UPDATE), CAPPED, {"allow": "update"}) is None
+    assert cap(change(UPDATE), CAPPED, {"allow": "update", "max_rows_affected": 7}) == 100
+    assert cap(change(UPDATE), {"allow": "update", "max_rows_affected": 700}, CAPPED) == 700
+    assert cap(change(UPDATE), CAPPED, {"allow": "update", "on": "public.other"}) == 100
+
+
+def test_the_lowest_cap_of_what_is_done_holds() -> None:
+    """Of a statement's columns and effects, and of a message's statements."""
+    narrow = {"allow": "update", "columns": "b", "max_rows_affected": 3, "id": "b"}
+    wide = {"allow": "update", "columns": "a", "max_rows_affected": 9, "id": "a"}
+    both = on("update", "public.orders", columns=("a", "b"))
+    decision = decide(change(both), role(narrow, wide))
+    assert (decision.max_rows_affected, decision.rule) == (3, "b")
+    insert = {"allow": "insert", "max_rows_affected": 2}
+    upsert = change(on("insert", "public.orders", columns=("a",)), UPDATE, kind="insert")
+    assert cap(upsert, insert, CAPPED) == 2
+    several = Analysis(
+        (*change(UPDATE).statements, *upsert.statements, Statement("select", (select("t", "a"),)))
+    )
+    decision = decide(several, role(insert, CAPPED, {"allow": "select"}))
+    assert [each.max_rows_affected for each in decision.statements] == [100, 2, None]
+    assert decision.max_rows_affected == 2
+
+
+@pytest.mark.parametrize("free", [False, True])
+def test_a_cap_is_about_changed_rows(free: bool) -> None:
+    """Reads and what changes no rows are allowed as ever by a capped rule."""
+    effect = on("begin") if free else select("public.orders", "a")
+    who = role({"allow": ["select", "update", "begin"], "max_rows_affected": 1})
+    decision = one(effect, who)
+    assert (decision.outcome, decision.max_rows_affected) == ("allow", None)
+
+
+def test_a_capped_change_whose_rows_nobody_tells_is_refused() -> None:
+    """In WITH, under EXPLAIN ANALYZE, in PREPARE or COPY: 53400, with the way to write it."""
+    decision = decide(change(UPDATE, count="hidden"), role(CAPPED))
+    assert (decision.outcome, decision.sqlstate, decision.rule) == ("deny", "53400", "few")
+    assert decision.retry == "after-rewrite"
+    assert "at most 100 rows" in decision.reason
+    assert "not inside WITH" in decision.hint
+    assert decide(change(UPDATE, count="hidden"), role({"allow": "update"})).outcome == "allow"
+
+
+@pytest.mark.parametrize("action", ["truncate", "copy_from"])
+def test_a_cap_does_not_let_through_what_is_not_counted(action: str) -> None:
+    """TRUNCATE tells no count, and COPY FROM one that comes too late."""
+    who = role({"allow": "write", "max_rows_affected": 5})
+    decision = decide(change(on(action, "public.t", columns=("a",) if action == "copy_from" else None)), who)
+    assert (decision.outcome, decision.sqlstate) == ("deny", "53400")
+    assert decide(change(on("nextval", "public.s")), who).outcome == "allow"
+
+
+def test_a_change_that_is_only_explained_has_no_cap() -> None:
+    """EXPLAIN without ANALYZE changes nothing."""
+    decision = decide(change(UPDATE, kind="explain", count="none"), role(CAPPED))
+    assert (decision.outcome, decision.max_rows_affected) == ("allow", None)
+
+
+@pytest.mark.parametrize("control", ["begin", "commit", "rollback", "two_phase"])
+def test_a_capped_change_stands_in_no_message_that_ends_its_transaction(control: str) -> None:
+    """It could be final before anybody has counted."""
+    who = role(CAPPED, {"allow": "transaction"})
+    message = Analysis((*change(UPDATE).statements, *analysis(on(control, "x"), kind=control).statements))
+    assert decide(message, who).sqlstate == "53400"
+    savepoint = Analysis((*change(UPDATE).statements, *analysis(on("savepoint", "x")).statements))
+    assert decide(savepoint, who).outcome == "allow"
+
+
+def test_a_gate_wins_over_a_cap() -> None:
+    """As over any allow, also where it only might match what the capped rule covers."""
+    assert decide(change(UPDATE), role(CAPPED, {"gate": "update"})).outcome == "gate"
+    unknown = Effect("update", (None, "orders"), columns=("a",))
+    who = role({"allow": "update", "max_rows_affected": 5}, {"gate": "update", "on": "public.orders"})
+    assert decide(change(unknown), who).outcome == "gate"
+
+
+def test_a_cap_holds_beside_a_gate() -> None:
+    """What another effect needs approval for does not lift it."""
+    both = change(UPDATE, on("delete", "public.log"))
+    decision = decide(both, role(CAPPED, {"gate": "delete", "on": "public.log"}))
+    assert (decision.outcome, decision.max_rows_affected) == ("gate", 100)
+
+
+def test_every_gate_has_to_be_opened() -> None:
+    """Those of every column, effect and statement, each once, whichever of them decides."""
+    one_column = {"gate": "update", "columns": "a", "id": "z"}
+    other = {"gate": "update", "columns": "b", "id": "y"}
+    lead = {"gate": ["update", "delete"], "on": "public.orders", "id": "x"}
+    who = role(one_column, other, lead, {"gate": "insert", "id": "w"}, {"allow": "select"})
+    both = on("update", "public.orders", columns=("a", "b"))
+    message = Analysis(
+        (*change(both, select("t", "c")).statements, *change(on("delete", "public.orders")).statements)
+    )
+    assert [gate.label for gate in decide(message, who).gates] == ["x", "y", "z"]
+    assert decide(analysis(select("t", "c")), who).gates == ()
 
 
 def test_a_gate_names_who_may_approve() -> None:
@@ -343,7 +455,7 @@ def test_a_gate_names_who_may_approve() -> None:
     decision = one(
         on("truncate", "public.t"), role({"gate": "truncate", "approvers": ["dba"], "reason": "Ask first."})
     )
-    assert (decision.approvers, decision.reason) == (("dba",), "Ask first.")
+    assert (decision.gates[0].approvers, decision.reason) == (("dba",), "Ask first.")
     assert (
         one(on("truncate", "public.t"), role({"gate": "truncate"})).reason
         == "truncate on public.t needs approval."
@@ -455,12 +567,43 @@ def test_execute_is_what_was_prepared() -> None:
     denied = Decision("deny", "42501", "deny select", "No.", "Ask.", "never")
     found = decide(execute, READER, Context(executable=lambda _name: denied))
     assert (found.outcome, found.rule, found.reason, found.hint) == ("deny", "deny select", "No.", "Ask.")
-    gated = Decision("gate", "ZG001", "gate update", "Wait.", approvers=("dba",))
-    found = decide(execute, READER, Context(executable=lambda _name: gated))
-    assert (found.outcome, found.sqlstate, found.approvers) == ("gate", "ZG001", ("dba",))
     assert decide(analysis(on("execute")), READER).sqlstate == "0A000"
     allowed = Context(executable=known.get)
     assert decide(execute, role({"deny": "execute"}), allowed).outcome == "deny"
+
+
+def test_execute_does_not_wait_for_approval() -> None:
+    """The approver would see a name: who wants approval sends the statement itself."""
+    gated = Decision("gate", "ZG001", "gate update", "Wait.")
+    found = decide(analysis(on("execute", "p")), READER, Context(executable=lambda _name: gated))
+    assert (found.outcome, found.sqlstate, found.rule) == ("deny", "0A000", "gate update")
+    assert found.reason == "execute p needs approval, which PREPARE and EXECUTE cannot wait for."
+    assert "Send the statement itself" in found.hint
+    assert found.retry == "after-rewrite"
+
+
+def test_prepare_does_not_wait_for_approval() -> None:
+    """Once approved it could be executed for ever. The same for what stands around an EXECUTE."""
+    who = role({"gate": ["delete", "create"]}, {"allow": "select"})
+    prepare = analysis(on("prepare", "p"), on("delete", "public.t"), kind="prepare", prepares="p")
+    found = decide(prepare, who)
+    assert (found.outcome, found.sqlstate, found.gates) == ("deny", "0A000", ())
+    assert found.reason == "delete on public.t needs approval, which PREPARE and EXECUTE cannot wait for."
+    known = Context(executable=lambda _name: Decision.allowed("x"))
+    assert (
+        decide(analysis(on("create", "public.t", kind="table"), on("execute", "p")), who, known).sqlstate
+        == "0A000"
+    )
+    assert decide(analysis(on("prepare", "p"), select("public.t", "a"), prepares="p"), who).outcome == "allow"
+
+
+def test_execute_of_what_has_a_cap_is_refused() -> None:
+    """Its count is not told under the name of what it changes."""
+    stored = decide(change(UPDATE), role(CAPPED))
+    found = decide(
+        analysis(on("execute", "p"), count="told"), READER, Context(executable=lambda _name: stored)
+    )
+    assert (found.outcome, found.sqlstate, found.rule) == ("deny", "53400", "few")
 
 
 def test_execute_after_prepare_in_one_message() -> None:
@@ -570,7 +713,7 @@ def test_a_decision_says_why(rules: list[dict[str, Any]], effects: list[Effect])
 def test_what_a_known_name_runs_is_not_lifted_by_unknown(stored: Any) -> None:
     """A rule that allows `unknown` is about names that nobody has seen, not about those that were refused."""
     context = Context(executable=lambda _name: Decision(stored, "42501", "r", "No."))
-    assert one(on("execute", "p"), role({"allow": "unknown"}), context).outcome == stored
+    assert one(on("execute", "p"), role({"allow": "unknown"}), context).outcome == "deny"
 
 
 def test_what_is_admitted_unread_is_never_taken_for_another_text() -> None:

@@ -86,6 +86,40 @@ def test_defaults_are_the_least() -> None:
     assert role.rules[0].on == ()
 
 
+def test_a_gate_says_how_it_is_opened() -> None:
+    """Every key of a gate, and of the role that it may take its hold from; what is not said stays open."""
+    rules = parse(
+        in_role(
+            "hold: 0s\nrules: [{gate: delete, approvals: 2, approvers: [dba, lead], hold: 2m, expires: 24h, "
+            "hold_in_transaction: true, cancel_on_disconnect: true, preview: plan, undo: rows}, {gate: update}]"
+        )
+    )
+    role = rules.roles["r"]
+    said, silent = role.rules
+    assert role.hold == 0
+    assert (said.approvals, said.approvers, said.hold, said.expires) == (
+        2,
+        ("dba", "lead"),
+        120_000,
+        86_400_000,
+    )
+    assert (said.hold_in_transaction, said.cancel_on_disconnect, said.preview, said.undo) == (
+        True, True, "plan", "rows",
+    )  # fmt: skip
+    assert (silent.approvals, silent.approvers, silent.hold, silent.expires) == (1, (), None, None)
+    assert (silent.hold_in_transaction, silent.cancel_on_disconnect, silent.preview, silent.undo) == (
+        False, False, None, "none",
+    )  # fmt: skip
+
+
+def test_an_approver_may_have_a_slack_member() -> None:
+    """By Slack's own id: names can be changed by who bears them."""
+    told = EXAMPLE.replace("{groups: [dba],", "{groups: [dba], slack: U024BE7LH,")
+    assert parse(told).approvers["alice"].slack == "U024BE7LH"
+    wrong = EXAMPLE.replace("{groups: [dba],", "{groups: [dba], slack: '@alice',")
+    assert mistakes(wrong) == ["38:26: a member id of Slack such as U024BE7LH is wanted here, not '@alice'"]
+
+
 def test_every_part_knows_its_place() -> None:
     """Warnings can point at the line of a rule."""
     rules = parse(EXAMPLE)
@@ -177,7 +211,21 @@ def test_rules_are_named_by_their_words() -> None:
         (in_rule("allow: update\nmax_rows_affected: 0"), "6:9: at least 1 is wanted here, not 0"),
         (in_rule("allow: select\nkind: table"), "6:9: `kind` says something about alter, comment, create, drop only"),
         (in_rule("allow: select\napprovers: [dba]"), "6:9: `approvers` belongs to a gate"),
-        (in_rule("allow: select\nhold: 5s"), "6:9: unknown key 'hold'"),
+        (in_rule("allow: select\nhold: 5s"), "6:9: `hold` belongs to a gate"),
+        (in_rule("deny: select\nundo: rows"), "6:9: `undo` belongs to a gate"),
+        (in_rule("deny: select\napprovals: 1"), "6:9: `approvals` belongs to a gate"),
+        (in_rule("allow: select\npreview: none"), "6:9: `preview` belongs to a gate"),
+        (in_rule("allow: select\nexpires: 1h"), "6:9: `expires` belongs to a gate"),
+        (in_rule("allow: select\nhold_in_transaction: false"), "6:9: `hold_in_transaction` belongs to a gate"),
+        (in_rule("allow: select\ncancel_on_disconnect: true"), "6:9: `cancel_on_disconnect` belongs to a gate"),
+        (in_rule("gate: delete\nhold: 45"),
+         "6:9: 45 is not a duration: write a number and a unit, such as 500ms, 30s, 5m or 1h"),
+        (in_rule("gate: delete\nexpires: 0s"), "6:9: '0s' is out of range: a duration is between 1ms and 596h"),
+        (in_rule("gate: delete\napprovals: 0"), "6:9: at least 1 is wanted here, not 0"),
+        (in_rule("gate: delete\npreview: row"), "6:9: 'row' is not one of rows, plan, none (did you mean 'rows'?)"),
+        (in_rule("gate: delete\nundo: true"), "6:9: 'True' is not one of rows, none"),
+        (in_role("hold: never"),
+         "4:5: 'never' is not a duration: write a number and a unit, such as 500ms, 30s, 5m or 1h"),
         (in_rule("allow: select\nreason: [a]"), "6:9: a text is wanted here, not a list"),
     ],
 )  # fmt: skip
