@@ -28,10 +28,10 @@ _TYPES_AFTER_AS = frozenset({"text", "oid", "int4", "int8", "name", "bool", "jso
 def qualified(sql: str) -> str:
     """`sql` with pg_catalog in front of what is looked up by name.
 
-    What is a call is told by the bracket after it (`left(` and `right(` are therefore written qualified), a type by
-    `::` in front of it or by standing in a column definition list, a relation by its prefix `pg_`. Operators written
-    as OPERATOR() all have one precedence: comparisons of computed values need brackets. `IN` and `LIKE` are operators
-    in disguise and may not be used.
+    What is a call is told by the bracket after it (so `left(` and `right(` are written qualified, and WITH queries
+    have no column lists), a type by `::` in front of it or by standing in a column definition list, a relation by its
+    prefix `pg_`. Operators written as OPERATOR() all have one precedence: comparisons of computed values need
+    brackets. `IN` and `LIKE` are operators in disguise and may not be used.
     """
     tokens = tokenize(sql)
     parts: list[str] = []
@@ -57,7 +57,7 @@ def _replacement(token: Token, before: Token | None, after: Token | None) -> str
         return text
     if name in ("in", "like", "ilike", "between"):
         raise ValueError(f"{name} is looked up on the search_path")
-    called = following == "(" and name not in _NOT_CALLED
+    called = following == "(" and name not in _NOT_CALLED and previous.lower() != "as"
     defined = (
         name in _TYPES_AFTER_AS and before is not None and before[0] == IDENT and following in (",", ")", "[")
     )
