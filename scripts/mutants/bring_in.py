@@ -93,7 +93,8 @@ def _functions(members: Mapping[str, Any], module: str) -> Iterator[FunctionType
     """Every function that a module or a class of it defines, below decorators too."""
     for member in list(members.values()):
         found = getattr(member, "fget", None) or getattr(member, "func", None) or member
-        found = inspect.unwrap(getattr(found, "__func__", found)) if callable(found) else found
+        found = getattr(found, "__func__", found)  # of a class method, which is not callable itself
+        found = inspect.unwrap(found) if callable(found) else found
         if isinstance(found, FunctionType) and found.__module__ == module:
             yield found
         elif isinstance(found, type) and found.__module__ == module and found is not members.get("__class__"):

@@ -137,10 +137,24 @@ class Mutator(ast.NodeTransformer):
 
 
 def _says_nothing(node: ast.AST) -> bool:
-    """Docstrings, annotations' imports and checks for the type checker alone."""
-    return isinstance(node, ast.Import | ast.ImportFrom | ast.arg | ast.Assert | ast.JoinedStr) or (
-        isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-    )
+    """Docstrings, imports, names of types, and checks for the type checker alone."""
+    match node:
+        case ast.Import() | ast.ImportFrom() | ast.arg() | ast.Assert() | ast.JoinedStr():
+            return True
+        case ast.Expr(value=ast.Constant()):
+            return True
+        case ast.Assign(value=ast.Subscript(value=ast.Name(id=name))):
+            return name in (
+                "Annotated",
+                "Callable",
+                "Iterable",
+                "Literal",
+                "Mapping",
+                "dict",
+                "list",
+                "tuple",
+            )
+    return False
 
 
 def changes(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:

@@ -23,13 +23,14 @@ import pytest
 from hypothesis import settings
 
 from dbfirewall.sql import glot, pgquery
+from scripts.mutants import fresh
 from scripts.mutants.bring_in import bring_in, importers
 from scripts.mutants.changes import Mutant
 from scripts.mutants.corpora import texts
 from scripts.mutants.lines import Record, record
 from scripts.mutants.verdicts import Verdicts, outcomes
 
-PATIENCE = 90
+PATIENCE = 200
 """Seconds until a fork that says nothing is ended, and its mutant counts as killed."""
 
 MEMORY = 4 << 30
@@ -140,6 +141,10 @@ class Trials:
             with within(2 + 10 * known.cost[name]):
                 if self._fails(self._tests[name]):
                     return json.dumps({"killed_by": name})
+        if fresh.needed(mutant) and (
+            killer := fresh.killer(mutant, {self._tests[name].path for name in chosen & self._tests.keys()})
+        ):
+            return json.dumps({"killed_by": killer})
         affected = {mutant.module, *importers(mutant.module)}
         found = verdicts.difference([text for text in texts() if TEXT + text in chosen], affected)
         return json.dumps({"killed_by": "", "left_out": left_out, **asdict(found)})
