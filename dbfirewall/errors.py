@@ -8,6 +8,7 @@ Tree::
     ├── CatalogError           the catalog snapshot could not be read
     ├── AuditError             the audit record could not be written; nothing may run
     └── StoreError             the store of approvals could not be read or written; nothing gated may run
+        └── NotKept            it works, but does not take this: too large, or too many
 
 Anything else that escapes a module is a bug; the proxy maps it to a generic answer (XX000) with an id, and the
 log has the details.
@@ -78,3 +79,7 @@ class AuditError(DbfirewallError):
 
 class StoreError(DbfirewallError):
     """The store of approvals could not be read or written; what is gated does not run. `str()` is for operators."""
+
+
+class NotKept(StoreError):  # noqa: N818  what it is, not that it is one
+    """The store of approvals works, but does not take this: it is too large, or there are too many already."""

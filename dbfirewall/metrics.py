@@ -33,6 +33,10 @@ LATENCY_BUCKETS: Final = (
 """Seconds: from a cached decision (tens of microseconds) to a parse in a worker (its deadline)."""
 
 
+WAIT_BUCKETS: Final = (1.0, 5.0, 15.0, 45.0, 120.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0)
+"""Seconds: what people take to decide."""
+
+
 class Cell:
     """One series of a counter or gauge. The hot path may write `cell.value += n`."""
 
@@ -142,6 +146,21 @@ class Metrics(Collector):
         )
         self.limited = Family(
             "limited_total", "Statements refused because a limit was used up.", ("role", "limit")
+        )
+
+        # Approvals.
+        self.approvals = Family(
+            "approvals", "Requests for approval in the store, by state.", ("state",), gauge=True
+        )
+        self.approval_wait = Histogram(
+            "approval_wait_seconds",
+            "Time from a request for approval until people had decided it.",
+            WAIT_BUCKETS,
+        )
+        self.approval_store_errors = Family(
+            "approval_store_errors_total",
+            "Failures of the store of approvals, by what was asked of it; gated statements are refused meanwhile.",
+            ("operation",),
         )
 
         # Connections.

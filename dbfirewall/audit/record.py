@@ -35,12 +35,13 @@ Event = Literal[
     "session_start", "session_end", "auth_failure", "refused_connection",
     "statement", "outcome", "tripwire", "kill", "cancel",
     "approval_requested", "approval_granted", "approval_denied", "approval_expired", "approval_redeemed",
+    "approval_withdrawn", "approval_settled", "approval_undone",
 ]  # fmt: skip
 
 MEMBERS: Final = (
     "v", "ts", "id", "prev", "event", "session", "agent", "role", "database", "peer", "application",
     "sql", "fingerprint", "params_sha256", "effects", "decision", "rule", "sqlstate", "approval", "approver",
-    "rows", "bytes", "duration_ms", "error", "hash",
+    "reason", "seen", "rows", "bytes", "duration_ms", "error", "hash",
 )  # fmt: skip
 """Every member a record may have."""
 

@@ -1,0 +1,379 @@
+"""The one place where requests for approval are made, waited for, decided, released and ended.
+
+It stands between a store (dbfirewall.approvals.store) and everybody else: the proxy, the admin listener,
+notifications. It knows who may decide (authorize), writes the audit record, keeps the metrics, and looks after what
+nobody is waiting for: expiry, forgetting, and releases whose end nobody reported (dbfirewall.approvals.tending).
+
+Rules:
+
+- A vote is in the audit record before it is in force.
+- What StoreError comes out of did not happen, or nobody knows; what is gated must not run then.
+- Waiting is measured by the loop's monotonic clock, expiry by the wall clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from enum import Enum
+from typing import Final, Protocol, TypeVar
+
+from dbfirewall.approvals import authorize
+from dbfirewall.approvals.authorize import Person
+from dbfirewall.approvals.codec import plain
+from dbfirewall.approvals.document import document
+from dbfirewall.approvals.listening import Listeners, Subscription
+from dbfirewall.approvals.model import Envelope, Options, Preview, Request, Snapshot, State, Terms, Vote
+from dbfirewall.approvals.releases import Ending, Releases, Resolve, Spawn
+from dbfirewall.approvals.store import Query, Store
+from dbfirewall.approvals.tending import RETENTION_SECONDS, Tending
+from dbfirewall.audit.record import Event, Scalar
+from dbfirewall.errors import DbfirewallError, NotKept, StoreError
+from dbfirewall.metrics import Metrics
+
+MAX_REASON: Final = 1000
+"""Characters kept of a reason that a person gave."""
+
+_T = TypeVar("_T")
+
+
+class Default(Enum):
+    """The type of DEFAULT."""
+
+    DEFAULT = "default"
+
+
+DEFAULT: Final = Default.DEFAULT
+"""As an envelope: the one around the preview's counts."""
+
+
+class NotAllowed(DbfirewallError):  # noqa: N818  what it is, not that it is one
+    """This person may not do this; `str()` says why, to them."""
+
+
+class Conflict(DbfirewallError):  # noqa: N818  what it is, not that it is one
+    """The request is not in a state for this; `str()` says why, to the person who tried."""
+
+
+class NotFound(DbfirewallError):  # noqa: N818  what it is, not that it is one
+    """There is no such request."""
+
+
+class Record(Protocol):
+    """Something that writes audit events."""
+
+    def __call__(self, event: Event, **members: Scalar) -> object:
+        """Write one, durably, before it returns. Raises AuditError."""
+
+
+class Approvals:
+    """See the module's docstring. `instance`: what stays the same when this firewall starts again, and no other has.
+
+    All methods raise StoreError where the store fails, unless they say otherwise.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        metrics: Metrics,
+        record: Record,
+        now: Callable[[], float] = time.time,
+        *,
+        instance: str = "",
+        retention: float = RETENTION_SECONDS,
+    ) -> None:
+        self.store = store
+        self.owner = f"{instance or secrets.token_hex(8)}/{secrets.token_hex(8)}"
+        self.now = now
+        self.metrics = metrics
+        self._record = record
+        self._problem = "the store of approvals has not been opened yet"
+        self._listeners = Listeners(self.get)
+        self._releases = Releases(store, self.owner, now)
+        self._tending = Tending(self, self._releases, retention)
+
+    # -- life -------------------------------------------------------------------------------------------------
+
+    async def start(self, spawn: Spawn, resolve: Resolve | None = None) -> None:
+        """Open the store and begin to look after it. A store that can't be opened now is tried again and again.
+
+        `spawn`: owns the tasks. `resolve`: asked, every few seconds, about each release whose end nobody reported;
+        it asks the server, and calls `finish` once it knows.
+        """
+        self._releases.resolve = resolve
+        self.store.on_change(self._listeners.changed)
+        spawn("approvals: listeners", self._listeners.run())
+        await self._tending.start(spawn)
+
+    async def close(self) -> None:
+        """Let go of the store; whoever waits gets StoreError. The tasks are their owner's to cancel."""
+        self._listeners.close()
+        await self.store.close()
+
+    @property
+    def available(self) -> str:
+        """Empty where the store works as far as is known, else what is wrong with it."""
+        return self._problem
+
+    async def ask(self, what: str, answer: Awaitable[_T]) -> _T:
+        """The store's `answer`; failures are counted under `what`, and remembered for `available`."""
+        try:
+            result = await answer
+        except NotKept:
+            raise
+        except StoreError as error:
+            self.metrics.approval_store_errors.inc(what)
+            self._problem = str(error)
+            raise
+        self._problem = ""
+        return result
+
+    # -- asking -----------------------------------------------------------------------------------------------
+
+    async def submit(
+        self, snapshot: Snapshot, terms: tuple[Terms, ...], options: Options
+    ) -> tuple[Request, bool]:
+        """The live request for this statement, or a new one; and whether it is new. Raises AuditError, too."""
+        request, new = await self.ask("submit", self.store.submit(snapshot, terms, options, self.now()))
+        if new:
+            self.audit("approval_requested", request, params_sha256=snapshot.parameters_sha256 or None)
+        return request, new
+
+    async def wait(self, request_id: str, seconds: float) -> Request:
+        """The request once it is no longer pending, or as it is after `seconds`. Raises NotFound."""
+        with self._listeners.waiting(request_id) as changed:
+            request = await self.get(request_id)
+            try:
+                async with asyncio.timeout(seconds):
+                    while request.state is State.PENDING:
+                        request = await changed()
+            except TimeoutError:
+                request = await self.get(request_id)
+        return request
+
+    async def get(self, request_id: str) -> Request:
+        """The request. Raises NotFound."""
+        found = await self.ask("get", self.store.get(request_id))
+        if found is None:
+            raise NotFound(f"there is no request {request_id[:64]!r}")
+        return found
+
+    async def list(self, query: Query) -> Sequence[Request]:
+        """Requests, newest first."""
+        return await self.ask("list", self.store.list(query))
+
+    async def count(self) -> dict[State, int]:
+        """How many requests there are, by state."""
+        return await self.ask("count", self.store.count())
+
+    def subscribe(self) -> Subscription:
+        """Every change from now on: `async with approvals.subscribe() as changes: async for request in changes`.
+
+        None in place of a request: changes were missed, look anew.
+        """
+        return self._listeners.subscribe()
+
+    async def secret(self, name: str) -> bytes:
+        """32 random bytes, the same for every process on this store, and after every restart."""
+        return await self.ask("secret", self.store.secret(name))
+
+    async def attach_preview(self, request_id: str, preview: Preview) -> Request | None:
+        """Put a preview to a pending request; None where it is pending no more.
+
+        Rows that are too many to be kept are left out. Where there was another preview, votes for that are gone.
+        """
+        try:
+            attached = self.store.attach_preview(request_id, preview, self.now())
+            return await self.ask("attach_preview", attached)
+        except NotKept:
+            note = "What there was to show is too large to be kept."
+            preview = replace(preview, tables=(), objects=(), plan="", notes=(note,))
+            attached = self.store.attach_preview(request_id, preview, self.now())
+            return await self.ask("attach_preview", attached)
+
+    async def withdraw(self, request_id: str, note: str) -> Request | None:
+        """pending or approved → withdrawn; None where it is neither."""
+        request = await self.ask("withdraw", self.store.withdraw(request_id, note, self.now()))
+        if request is not None:
+            self.audit("approval_withdrawn", request, reason=note)
+        return request
+
+    async def mark(
+        self, request_id: str, *, agent_gone: bool | None = None, told: bool | None = None
+    ) -> None:
+        """Note that its agent left or came back, or has been told of its end."""
+        await self.ask("mark", self.store.mark(request_id, agent_gone=agent_gone, told=told))
+
+    # -- deciding ---------------------------------------------------------------------------------------------
+
+    async def vote(
+        self, request_id: str, *, approver: str, groups: Sequence[str], approve: bool, reason: str = "",
+        envelope: Envelope | Default | None = DEFAULT, accept_undo: bool = False, origin: str = "",
+        seen: str = "",
+    ) -> Request:  # fmt: skip
+        """One person's word on a pending request; the request after it.
+
+        `envelope`: DEFAULT, the approver's own, or None (lifted). `seen`: the digest of what was shown to them; where
+        it is given, what they saw has to be what there is. Raises NotFound, NotAllowed, Conflict, AuditError.
+        """
+        person, recorded = Person(approver, tuple(groups)), False
+        while True:
+            request = await self._votable(request_id)
+            if why := authorize.refusal(request, person):
+                raise NotAllowed(why)
+            shown = str(document(request)["seen"])
+            if seen and seen != shown:
+                raise Conflict("what was shown has changed since: look again")
+            vote = Vote(approver, approve, self.now(), _words(reason), _words(origin), shown, person.groups)
+            kept = _envelope_after(request, vote, envelope, accept_undo) if approve else request.envelope
+            state = _state_after(request, vote)
+            if not recorded:
+                self._audit_vote(request, vote)
+                recorded = True
+            done = await self.ask("vote", self.store.vote(
+                request_id, vote, state, kept,
+                undo_accepted=request.undo_accepted or accept_undo, expected=len(request.votes),
+            ))  # fmt: skip
+            if done is not None:
+                if done.state is not State.PENDING:
+                    self.metrics.approval_wait.observe(max(0.0, vote.at - request.created_at))
+                return done
+
+    async def _votable(self, request_id: str) -> Request:
+        request = await self.get(request_id)
+        if request.state is State.PENDING and request.expires_at <= self.now():
+            await self._tending.expire()
+            request = await self.get(request_id)
+        if request.state is not State.PENDING:
+            raise Conflict(f"it is {request.state} already")
+        return request
+
+    async def settle(
+        self, request_id: str, *, ran: bool, approver: str, groups: Sequence[str], reason: str = "",
+        origin: str = "",
+    ) -> Request:  # fmt: skip
+        """A person's word on what became of a release whose outcome is not known: it ran (done), or not (approved).
+
+        Raises NotFound, NotAllowed, Conflict, AuditError.
+        """
+        request = await self.get(request_id)
+        if why := authorize.refusal(request, Person(approver, tuple(groups))):
+            raise NotAllowed(why)
+        if request.state is not State.UNKNOWN:
+            raise Conflict(f"it is {request.state}: only what is unknown has to be settled")
+        words = f"{approver} found that it {'ran' if ran else 'did not run'}"
+        note = f"{words}: {_words(reason)}" if reason else words
+        self.audit("approval_settled", request, approver=approver, peer=origin, reason=note)
+        state = State.DONE if ran else State.APPROVED
+        done = await self.ask("settle", self.store.finish(
+            request_id, state, self.now(), note=note, affected=request.affected, attempt=request.attempts
+        ))  # fmt: skip
+        if done is None:
+            raise Conflict("somebody else has settled it at this moment")
+        return done
+
+    # -- releasing --------------------------------------------------------------------------------------------
+
+    async def begin_release(self, request_id: str, xid: str) -> Request | None:
+        """approved → releasing, for one caller ever; None where it is not approved (any more), or has expired.
+
+        `xid`: the server's transaction, empty where it runs in none. After that, exactly one of `finish` and `doubt`
+        has to be called. What raises StoreError must not run; should it have been begun in the store all the same,
+        it becomes approved again once the store answers.
+        """
+        return await self.ask("begin_release", self._releases.begin(request_id, xid))
+
+    async def finish(
+        self, request_id: str, state: State, *, affected: tuple[int | None, ...] = (), error: str = "",
+        note: str = "", xid: str | None = None, attempt: int | None = None,
+    ) -> Request | None:  # fmt: skip
+        """What became of a release: done, outside, failed, unknown, or approved (rolled back: it may run again).
+
+        After MAX_ATTEMPTS, approved becomes failed. `xid`, `attempt`: of the release that is meant. None where that
+        is not releasing or unknown, and where the store does not answer: then it is told as soon as it does. Never
+        raises StoreError.
+        """
+        ending = Ending(state, affected, error, note, xid, attempt)
+        try:
+            return await self.ask("finish", self._releases.finish(request_id, ending))
+        except StoreError:
+            return None
+
+    def doubt(self, request_id: str) -> None:
+        """Nobody can see what became of a release of this process: `resolve` is asked until it calls `finish`."""
+        self._releases.doubt(request_id)
+
+    async def keep_undo(self, request_id: str, sequence: int, document: str, rows: int) -> None:
+        """Keep one captured table of a releasing request. Raises NotKept where it is too large."""
+        await self.ask("keep_undo", self.store.keep_undo(request_id, sequence, document, rows))
+
+    async def undo(self, request_id: str) -> Sequence[str]:
+        """The documents kept by `keep_undo`, by sequence."""
+        return await self.ask("undo", self.store.undo(request_id))
+
+    # -- the record -------------------------------------------------------------------------------------------
+
+    def audit(self, event: Event, request: Request, **members: Scalar) -> None:
+        """One audit record about a request. Raises AuditError."""
+        snapshot = request.snapshot
+        about: dict[str, Scalar] = {
+            "approval": request.id,
+            "session": snapshot.session,
+            "agent": snapshot.agent,
+            "role": snapshot.role,
+            "database": snapshot.database,
+            "peer": snapshot.peer,
+            "application": snapshot.application,
+            "fingerprint": hashlib.sha256(snapshot.sql).hexdigest(),
+            "rule": snapshot.rule,
+        }
+        self._record(event, **(about | members))
+
+    def _audit_vote(self, request: Request, vote: Vote) -> None:
+        event: Event = "approval_granted" if vote.approve else "approval_denied"
+        self.audit(
+            event, request, approver=vote.approver, peer=vote.origin, reason=vote.reason, seen=vote.seen
+        )
+
+
+def _words(text: str) -> str:
+    """What a person typed, as every store, log and error message can carry it."""
+    return plain(text)[:MAX_REASON]
+
+
+def _state_after(request: Request, vote: Vote) -> State:
+    if not vote.approve:
+        return State.DENIED
+    votes = (*request.votes, vote)
+    granted = authorize.satisfied(request.terms, votes, request.snapshot.agent)
+    return State.APPROVED if granted else State.PENDING
+
+
+def _envelope_after(
+    request: Request, vote: Vote, wanted: Envelope | Default | None, accept_undo: bool
+) -> Envelope | None:
+    """The envelope once `vote` approves: the narrower of its own and that of votes before it. Raises Conflict."""
+    if any(vote.approver == before.approver for before in request.votes):
+        raise Conflict("you have approved it already: it needs somebody else, too")
+    preview = request.preview
+    if preview is None and request.options.preview != "none" and wanted is DEFAULT:
+        raise Conflict(
+            "the preview is still being made: wait for it, or lift the envelope to approve without it"
+        )
+    if request.options.undo and preview is not None and not preview.undo and not accept_undo:
+        problem = preview.undo_problem or "it can't be captured"
+        raise Conflict(f"there will be no undo: {problem}. Say that you accept this to approve it")
+    if isinstance(wanted, Default):
+        wanted = Envelope.of(preview.rows) if preview is not None and preview.enveloped else None
+    if not request.votes:
+        return wanted
+    try:
+        return authorize.narrower(request.envelope, wanted)
+    except ValueError:
+        before = request.envelope.rows if request.envelope is not None else ()
+        words = f"somebody has approved it for {before} rows already: approve it for the same, or deny it"
+        raise Conflict(words) from None
