@@ -110,7 +110,9 @@ class AgentSide(AgentStream):
 
     def _run_query(self, sql: bytes, verdict: Verdict) -> Outcome:
         session = self.session
-        session.pending.append(Pending(Owed.QUERY, session.begin_call(sql, verdict)))
+        call = session.begin_call(sql, verdict)
+        call.bind = session.portals.sent
+        session.pending.append(Pending(Owed.QUERY, call))
         if verdict.copy_in:
             session.copy, session.copies = CopyState.PENDING, verdict.copy_in
         return None
@@ -164,6 +166,8 @@ class AgentSide(AgentStream):
             prepared.verdict, prepared.judge = again, session.judge
             verdict = again
         if verdict.outcome != "allow":
+            if prepared.segment != session.names.segment and session.unsettled:
+                return self._until_settled()
             return self._poison(Owed.PARSE, session.refused(prepared.sql, verdict, params))
         if (over := session.charge()) is not None:
             return self._poison(Owed.PARSE, session.refused_by(prepared.sql, over, "limits", params))
@@ -180,7 +184,8 @@ class AgentSide(AgentStream):
                 Owed.PARSE,
                 session.refused_by(prepared.sql, too_many("prepared statements"), "limits", params),
             )
-        session.portals[portal] = session.begin_call(prepared.sql, verdict, params, prepared.text)
+        call = session.begin_call(prepared.sql, verdict, params, prepared.text)
+        session.portals.bind(portal, call, session.names.segment)
         session.pending.append(BIND)
         return None
 
@@ -189,10 +194,14 @@ class AgentSide(AgentStream):
         was sent up to the last Sync is waited for. Where even that does not settle it (PREPARE), it is refused.
         """
         session = self.session
-        if any(entry.kind in (Owed.SYNC, Owed.QUERY) for entry in session.pending):
-            session.settled = self.hold()
-            return HOLD
+        if session.unsettled:
+            return self._until_settled()
         return self._poison(Owed.PARSE, session.refused_by(b"", unsettled_statement(name), "protocol"))
+
+    def _until_settled(self) -> object:
+        """Keep the message at hand, and what follows, until the server has answered all up to the last Sync."""
+        self.session.settled = self.hold()
+        return HOLD
 
     def _common_tail(self, buf: bytes, bind: int, end: int) -> int:
         """The end of what follows the Bind at `bind`, where that is the usual Execute and Sync; else `end`.
@@ -203,8 +212,8 @@ class AgentSide(AgentStream):
             return end
         for tail, described in _TAILS:
             if buf.startswith(tail, end):
-                call = self.session.portals[b""]
-                if call.verdict.copy_in:
+                call = self.session.portals.get(b"")
+                if call is None or call.verdict.copy_in:
                     return end
                 self.session.names.next_segment()
                 execute = Pending(Owed.EXECUTE, call)
@@ -218,6 +227,8 @@ class AgentSide(AgentStream):
             return b""
         portal = decode_execute(buf, start, end).portal
         call = session.portals.get(portal)
+        if call is not None and call.segment != session.names.segment and session.unsettled:
+            return self._until_settled()
         if call is None:
             return self._poison(Owed.PARSE, session.refused_by(b"", no_such_portal(portal), "protocol"))
         if call.judge is not session.judge or not call.verdict.reusable:
@@ -252,9 +263,8 @@ class AgentSide(AgentStream):
             return b""
         target = decode_close(buf, start, end)
         of_statement = target.kind == m.TARGET_STATEMENT
-        self.session.pending.append(
-            close_entry(target.name, self.session.names.sent, of_statement=of_statement)
-        )
+        sent = self.session.names.sent if of_statement else self.session.portals.sent
+        self.session.pending.append(close_entry(target.name, sent, of_statement=of_statement))
         return None
 
     def _sync(self, buf: bytes, start: int, end: int) -> Outcome:

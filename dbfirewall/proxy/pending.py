@@ -64,12 +64,14 @@ class Call:
 
     `sent`: the session's byte count when it began. `rows`: DataRows so far (counted where a limit needs it);
     `total`: rows by its command tags. `cut`: the row limit was reached. `ended`: its outcome is recorded.
-    `names_sent`: as in `Pending`, where the statement deallocates.
+    `names_sent`: how many meanings of names had been sent before it, where the statement deallocates.
+    `portal`, `bind`, `segment`: the Bind that began it (see `portals.py`), its number and segment; for a Query,
+    `bind` is the number of the last Bind before it.
     """
 
     __slots__ = (
-        "audit_id", "cut", "ended", "judge", "names_sent", "refused_rows", "rows", "sent", "sql", "started",
-        "total", "verdict",
+        "audit_id", "bind", "cut", "ended", "judge", "names_sent", "portal", "refused_rows", "rows", "segment",
+        "sent", "sql", "started", "total", "verdict",
     )  # fmt: skip
 
     def __init__(self, audit_id: str, sql: bytes, verdict: Verdict, judge: Judge, sent: int) -> None:
@@ -85,6 +87,9 @@ class Call:
         self.ended = False
         self.refused_rows = False
         self.names_sent = 0
+        self.portal = b""
+        self.bind = 0
+        self.segment = -1
 
 
 class Prepared:
@@ -110,15 +115,15 @@ class Pending:
     times a second.
 
     `poison`: the token that stands in the forwarded text; `error`: what the agent gets instead of its error.
-    `name`: of the statement or portal; `of_statement`: which of the two a Close closes; `names_sent`: how many
-    meanings of names had been sent before it.
+    `name`: of the statement or portal; `of_statement`: which of the two a Close closes; `sent_before`: how many
+    meanings of names, or Binds, had been sent before it.
     """
 
     poison: bytes = b""
     error: bytes = b""
     name: bytes = b""
     of_statement: bool = False
-    names_sent: int = 0
+    sent_before: int = 0
     prepared: Prepared | None = None
     added: Added = Added.NO
 
@@ -141,10 +146,10 @@ def parse_entry(name: bytes, prepared: Prepared) -> Pending:
     return entry
 
 
-def close_entry(name: bytes, names_sent: int, *, of_statement: bool) -> Pending:
+def close_entry(name: bytes, sent_before: int, *, of_statement: bool) -> Pending:
     """The entry of a Close."""
     entry = Pending(Owed.CLOSE)
-    entry.name, entry.of_statement, entry.names_sent = name, of_statement, names_sent
+    entry.name, entry.of_statement, entry.sent_before = name, of_statement, sent_before
     return entry
 
 
@@ -185,7 +190,7 @@ class StatementNames:
     def __init__(self) -> None:
         self._names: dict[bytes, deque[Prepared]] = {}
         self._bytes = 0
-        self._segment = 0
+        self.segment = 0
         self.sent = 0
         """How many meanings were ever sent. What was sent later than a Close is not closed by it."""
 
@@ -194,14 +199,14 @@ class StatementNames:
 
     def next_segment(self) -> None:
         """A Sync or a Query was sent."""
-        self._segment += 1
+        self.segment += 1
 
     def meanings(self, name: bytes) -> Sequence[Prepared]:
         """Every meaning that a Bind sent now may find, oldest first; empty where the name is not known."""
         meanings = self._names.get(name)
         if meanings is None:
             return ()
-        if len(meanings) > 1 and meanings[-1].segment == self._segment:
+        if len(meanings) > 1 and meanings[-1].segment == self.segment:
             return (meanings[-1],)
         return meanings
 
@@ -212,7 +217,7 @@ class StatementNames:
     def add(self, name: bytes, prepared: Prepared) -> None:
         """`name` was sent to the server with one more meaning."""
         self.sent += 1
-        prepared.serial, prepared.segment = self.sent, self._segment
+        prepared.serial, prepared.segment = self.sent, self.segment
         self._names.setdefault(name, deque()).append(prepared)
         self._bytes += 2 * len(prepared.sql) + self.MEANING_BYTES
 

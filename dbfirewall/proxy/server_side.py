@@ -96,6 +96,7 @@ class ServerSide:
                 continue
             if kind == m.BIND_COMPLETE and length == _EMPTY and pending and pending[0] is BIND:
                 pending.popleft()
+                session.portals.confirm()
                 pos = end
                 continue
             handler = handlers.get(kind)
@@ -140,9 +141,7 @@ class ServerSide:
         later, self._later = self._later, []
         for go_on in later:
             go_on()
-        if session.settled is not None and not any(
-            entry.kind in (Owed.SYNC, Owed.QUERY) for entry in session.pending
-        ):
+        if session.settled is not None and not session.unsettled:
             settle, session.settled = session.settled, None
             settle()
         if session.relieved is not None and len(session.pending) < MAX_PENDING // 2:
@@ -208,8 +207,10 @@ class ServerSide:
                 pass
             elif entry.kind is Owed.QUERY:
                 call = entry.call
-                if call is not None and not call.ended:
-                    session.end_call(call, call.total, SqlState.LIMIT if call.cut else None)
+                if call is not None:
+                    session.portals.close(b"", call.bind)
+                    if not call.ended:
+                        session.end_call(call, call.total, SqlState.LIMIT if call.cut else None)
             elif entry.kind is not Owed.SYNC:
                 raise out_of_step()
         else:
@@ -256,7 +257,9 @@ class ServerSide:
             if session.pending[0].kind is Owed.SYNC:
                 return
             entry = session.pending.popleft()
-            if entry.prepared is not None:
+            if entry is BIND:
+                session.portals.withdraw()
+            elif entry.prepared is not None:
                 session.names.withdraw(entry.name, entry.prepared)
             if entry.call is not None and not entry.call.ended:
                 entry.call.ended = True
@@ -270,14 +273,15 @@ class ServerSide:
         self.session.names.confirm(entry.name, entry.prepared)
 
     def _bind_complete(self, buf: bytes, start: int, end: int) -> None:
-        self._settle(Owed.BIND)
+        if self._settle(Owed.BIND) is BIND:
+            self.session.portals.confirm()
 
     def _close_complete(self, buf: bytes, start: int, end: int) -> None:
         entry = self._settle(Owed.CLOSE)
         if entry.of_statement:
-            self.session.names.forget(entry.name, entry.names_sent)
+            self.session.names.forget(entry.name, entry.sent_before)
         else:
-            self.session.portals.pop(entry.name, None)
+            self.session.portals.close(entry.name, entry.sent_before)
 
     def _settle(self, kind: Owed) -> Pending:
         if not self.session.pending or self.session.pending[0].kind is not kind:

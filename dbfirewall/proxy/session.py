@@ -24,8 +24,9 @@ from dbfirewall.policy.decision import Decision
 from dbfirewall.policy.models import Role
 from dbfirewall.policy.refusal import ErrorFields
 from dbfirewall.proxy.peer import Peer
-from dbfirewall.proxy.pending import Call, CopyState, Pending, Prepared, Refused, StatementNames
+from dbfirewall.proxy.pending import Call, CopyState, Owed, Pending, Prepared, Refused, StatementNames
 from dbfirewall.proxy.pins import Footing
+from dbfirewall.proxy.portals import Portals
 from dbfirewall.proxy.refusals import error_response, fatal, refuse
 from dbfirewall.proxy.upstream import Upstream
 from dbfirewall.wire import messages as m
@@ -82,7 +83,7 @@ class Session:
         self.loosened: set[str] = set()
         self.pending: deque[Pending] = deque()
         self.names = StatementNames()
-        self.portals: dict[bytes, Call] = {}
+        self.portals = Portals()
         self.status = m.STATUS_IDLE
         self.copy = CopyState.NONE
         self.copies = 0
@@ -229,6 +230,11 @@ class Session:
         return refuse(verdict.error)
 
     # -- life -------------------------------------------------------------------------------------------------
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether something was sent, up to the last Sync or Query, that the server has not answered."""
+        return any(entry.kind in (Owed.SYNC, Owed.QUERY) for entry in self.pending)
 
     @property
     def idle(self) -> bool:

@@ -144,6 +144,7 @@ class StrictAgentSide(AgentSide):
         if _unprovable(verdict):
             return self._refuse(Owed.QUERY, _UNPROVABLE, sql)
         call = session.begin_call(sql, verdict)
+        session.portals.close(b"", session.portals.sent)
         if verdict.decision is HOUSEKEEPING or not verdict.statements:
             session.pending.append(Pending(Owed.QUERY, call))
             return None if verdict.decision is HOUSEKEEPING else encode_query(b"")

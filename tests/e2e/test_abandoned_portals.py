@@ -1,0 +1,44 @@
+"""What a failed Query leaves under the empty portal name is never executed: it can crash PostgreSQL.
+
+The server keeps that portal until the transaction block ends, with pointers into memory that it has freed; a long
+message overwrites it. Without the firewall, both sessions below end the server with signal 11, and everybody's
+session with it (PostgreSQL 14 to 18).
+"""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from tests.e2e.world import DATABASE, World
+from tests.support.raw import SYNC, RawClient, bind, execute, message, parse, query
+
+pytestmark = pytest.mark.postgres
+
+FAILS = query("SHOW nothing.of_that_name")
+OVERWRITES = message(b"C", b"S" + b"x" * 2000 + b"\0")
+
+
+@pytest.mark.parametrize("in_step", [True, False], ids=["one by one", "in one go"])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(parse("SELECT 1") + bind() + SYNC, b""), (parse("SELECT 1", b"s") + SYNC, bind(name=b"s") + SYNC)],
+    ids=["bound before it", "bound in vain after it"],
+)
+def test_the_server_survives(world: World, before: bytes, after: bytes, *, in_step: bool) -> None:
+    """The agent is told that there is no such portal, and nobody else's session ends."""
+    steps = [query("BEGIN"), before, FAILS, *([after] if after else []), OVERWRITES + execute() + SYNC]
+    with (
+        psycopg.connect(world.direct("reader")) as bystander,
+        RawClient(world.firewall.host, world.firewall.port) as agent,
+    ):
+        assert agent.log_in("reader", "reader-agent", database=DATABASE)[-1].type == b"Z"
+        if not in_step:
+            agent.send(b"".join(steps))
+        for step in steps:
+            if in_step:
+                agent.send(step)
+            answer = agent.until(b"Z")
+        assert [one.fields["C"] for one in answer if one.type == b"E"] == ["34000"]
+        assert answer[-1].body == b"E"
+        assert bystander.execute("SELECT count(*) FROM people").fetchone() == (50,)
