@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import random
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ from tests.proxy.stage import RULES, Stage
 SECONDS = float(os.environ.get("DBFIREWALL_FUZZ_SECONDS", "0"))
 ROUNDS = 100
 NONCE = 999_999_999
+SECRET = re.compile(r"\b(?:SELECT .*FROM|INSERT INTO) secret\b")
 
 OpenStage = Callable[..., Stage]
 
@@ -78,7 +80,7 @@ def assert_recorded(stage: Stage, ran: list[str], *context: object) -> None:
     allowed = Counter(sql for sql, decision in stage.decisions() if decision == "allow")
     missing = Counter(ran) - allowed
     assert not missing, f"ran without a record: {missing} {context}"
-    assert not any("secret" in sql or POISON.search(sql) for sql in ran)
+    assert not any(SECRET.search(sql) or POISON.search(sql) for sql in ran), context
 
 
 def whole_texts(stage: Stage) -> list[str]:
@@ -121,6 +123,7 @@ def test_a_session_reads_as_if_the_server_refused(
         got = whole_texts(stage)
         assert not internal_errors(caplog), (seed, script)
         assert_recorded(stage, play.server.ran, seed, script)
+        assert not play.server.hurt, (seed, script)
         if direct.closed:
             assert stage.over, (seed, script)
             said = [text for text in got if not text.startswith("FATAL")]
@@ -148,7 +151,8 @@ def test_names_never_reach_what_is_forbidden(open_stage: OpenStage, caplog: pyte
         play.settle()
         assert not internal_errors(caplog), seed
         assert_recorded(stage, play.server.ran, seed)
-        assert not any("secret" in sql for sql in play.server.by_name), seed
+        assert not play.server.hurt, seed
+        assert not any(SECRET.search(sql) for sql in play.server.by_name), seed
         assert_in_step(stage, b"" if stage.over else stage.new_agent_bytes())
 
 
@@ -163,7 +167,8 @@ def test_mangled_agents(open_stage: OpenStage, caplog: pytest.LogCaptureFixture)
         play.settle()
         assert not internal_errors(caplog), seed
         assert_recorded(stage, play.server.ran, seed)
-        assert not any("secret" in sql for sql in play.server.by_name), seed
+        assert not play.server.hurt, seed
+        assert not any(SECRET.search(sql) for sql in play.server.by_name), seed
         whole_texts(stage)
 
 

@@ -35,7 +35,17 @@ class Author:
         """Messages that belong together, mostly in an order that makes sense."""
         pick = self._source.choice
         name, portal = pick(NAMES), pick(NAMES)
-        make = pick((self._simple, self._simple, self._prepared, self._prepared, self._copied, self._any))
+        make = pick(
+            (
+                self._simple,
+                self._simple,
+                self._prepared,
+                self._prepared,
+                self._copied,
+                self._abandoned,
+                self._any,
+            )
+        )
         unit = make(name, portal)
         if self._source.random() < 0.15:
             self._source.shuffle(unit)
@@ -66,6 +76,14 @@ class Author:
         begin = pick(([f"Q {text}"], [f"P {name}: {text}", f"B {portal}={name}", f"E {portal}"]))
         data = [f"d {at}" for at in range(self._source.randrange(4))]
         return [*begin, *data, *pick((["c"], ["c"], ["f stop"], ["H", "c"], ["S", "c"])), "S"]
+
+    def _abandoned(self, name: str, portal: str) -> list[str]:
+        """A portal in a transaction block, a Query that fails there, and what becomes of the portal then."""
+        pick = self._source.choice
+        bound = [f"P {name}: SELECT {next(self._numbers)}", f"B {portal}={name}", "S"]
+        failed = [f"Q SELECT {next(self._numbers)} FROM missing"]
+        ask = [f"E {portal}", "S"]
+        return ["Q BEGIN", *pick((bound + failed, failed + bound, bound + failed + ask)), *ask]
 
     def _any(self, name: str, portal: str) -> list[str]:
         pick = self._source.choice

@@ -29,11 +29,19 @@ class ServerError(Exception):
     """An ErrorResponse. The one argument: its SQLSTATE."""
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A prepared statement. `source`: what the server takes for its text; after PREPARE, all of that."""
+
+    sql: str
+    source: str
+
+
 @dataclass(slots=True)
 class Portal:
     """A bound statement, and how many of its rows were sent. `done`: ran to its end."""
 
-    sql: str
+    statement: Prepared
     sent: int = 0
     started: bool = False
     done: bool = False
@@ -47,7 +55,8 @@ def nothing_refused(_sql: str, _parsed_only: bool) -> str | None:
 class WireServer:
     """One backend. `feed` takes what arrives and returns what it answers. `ran`: every text that ran, in order.
 
-    `by_name`: what EXECUTE ran.
+    `by_name`: what EXECUTE ran. `hurt`: whether it was asked to execute what a failed Query left under the empty
+    name, which can crash a real one (see dbfirewall/proxy/portals.py).
     """
 
     def __init__(self, refuses: Refuses = nothing_refused) -> None:
@@ -56,9 +65,11 @@ class WireServer:
         self._out: list[bytes] = []
         self.ran: list[str] = []
         self.by_name: list[str] = []
+        self.hurt = False
+        self._dangling = False
         self.status = "I"
         self.closed = False
-        self._statements: dict[str, str] = {}
+        self._statements: dict[str, Prepared] = {}
         self._portals: dict[str, Portal] = {}
         self._skipping = False
         self._copy: list[str] | None = None
@@ -89,6 +100,10 @@ class WireServer:
         if self.status == "T":
             self.status = "E"
 
+    def _query_failed(self, error: ServerError) -> None:
+        self._dangling = self.status != "I"
+        self._fail(error)
+
     def _message(self, kind: int, body: bytes) -> None:
         if self._copy is not None:
             self._in_copy(kind, body)
@@ -103,6 +118,8 @@ class WireServer:
         elif kind == m.QUERY:
             self._query(f.decode_query(body, 0, len(body)).decode("utf-8", "replace"))
         elif kind == m.FUNCTION_CALL:
+            # A real server would keep the unnamed statement; what stands in a refused one's place is a Query.
+            self._statements.pop("", None)
             self._fail(ServerError(self._refuses("FunctionCall", False) or "XX000"))
             self._ready()
         else:
@@ -115,6 +132,7 @@ class WireServer:
     def _ready(self) -> None:
         if self.status == "I":
             self._portals.clear()
+            self._dangling = False
         self._say(f"Z {self.status}")
 
     # -- statements -----------------------------------------------------------------------------------------------
@@ -133,7 +151,13 @@ class WireServer:
         self._portals.pop("", None)
         try:
             self._check(sql, parsed_only=False)
-            self.ran.append(sql)
+        except ServerError as error:
+            self._fail(error)
+            self._ready()
+            return
+        self._dangling = False
+        self.ran.append(sql)
+        try:
             parts = [part.strip() for part in sql.removeprefix("LONG ").split(";") if part.strip()]
             if not parts:
                 self._say("I")
@@ -143,7 +167,7 @@ class WireServer:
                     return
                 self._run_part(part)
         except ServerError as error:
-            self._fail(error)
+            self._query_failed(error)
         self._ready()
 
     def _run_part(self, part: str) -> None:
@@ -169,12 +193,12 @@ class WireServer:
             name, _, inner = part.removeprefix("PREPARE ").partition(" AS ")
             if name in self._statements:
                 raise ServerError("42P05")
-            self._statements[name] = inner
+            self._statements[name] = Prepared(inner, part)
         elif word == "EXECUTE":
             if (found := self._statements.get(part.removeprefix("EXECUTE "))) is None:
                 raise ServerError("26000")
-            self.by_name.append(found)
-            return self._run(found)
+            self.by_name.append(found.sql)
+            return self._run(found.sql)
         elif word == "DEALLOCATE":
             name = part.removeprefix("DEALLOCATE ")
             if name == "ALL":
@@ -205,10 +229,11 @@ class WireServer:
                 self._query_goes_on(rest)
         elif kind == m.COPY_FAIL:
             self._copy = None
-            self._fail(ServerError("57014"))
             if self._copy_by_query:
+                self._query_failed(ServerError("57014"))
                 self._ready()
             else:
+                self._fail(ServerError("57014"))
                 self._skipping = True
         elif kind not in (m.SYNC, m.FLUSH):
             self._say("FATAL 08P01 unexpected message")
@@ -222,7 +247,7 @@ class WireServer:
                     return
                 self._run_part(part)
         except ServerError as error:
-            self._fail(error)
+            self._query_failed(error)
         self._ready()
 
     # -- extended query -------------------------------------------------------------------------------------------
@@ -230,16 +255,16 @@ class WireServer:
     def _extended(self, kind: int, body: bytes) -> None:
         if kind == m.PARSE:
             parse = f.decode_parse(body, 0, len(body))
-            self._parse(parse.name.decode(), parse.sql.decode("utf-8", "replace"))
+            self._parse(_name(parse.name), parse.sql.decode("utf-8", "replace"))
         elif kind == m.BIND:
             bind = f.decode_bind(body, 0, len(body))
-            self._bind(bind.portal.decode(), bind.statement.decode())
+            self._bind(_name(bind.portal), _name(bind.statement))
         elif kind in (m.DESCRIBE, m.CLOSE):
             target = f.decode_describe(body, 0, len(body))
-            (self._describe if kind == m.DESCRIBE else self._close)(chr(target.kind), target.name.decode())
+            (self._describe if kind == m.DESCRIBE else self._close)(chr(target.kind), _name(target.name))
         elif kind == m.EXECUTE:
             execute = f.decode_execute(body, 0, len(body))
-            self._execute(execute.portal.decode(), execute.max_rows)
+            self._execute(_name(execute.portal), execute.max_rows)
         else:
             self._say("FATAL 08P01 invalid message type")
             self.closed = True
@@ -253,23 +278,25 @@ class WireServer:
             raise ServerError("42601")
         if name and name in self._statements:
             raise ServerError("42P05")
-        self._statements[name] = sql
+        self._statements[name] = Prepared(sql, sql)
         self._say("1")
 
     def _bind(self, portal: str, name: str) -> None:
-        if (sql := self._statements.get(name)) is None:
+        if (statement := self._statements.get(name)) is None:
             raise ServerError("26000")
-        self._check(sql, parsed_only=False)
+        self._check(statement.sql, parsed_only=False)
         if portal and portal in self._portals:
             raise ServerError("42P03")
-        self._portals[portal] = Portal(sql)
+        self._portals[portal] = Portal(statement)
+        self._dangling = self._dangling and portal != ""
         self._say("2")
 
     def _describe(self, kind: str, name: str) -> None:
-        portals = {key: portal.sql for key, portal in self._portals.items()}
-        sql = (self._statements if kind == "S" else portals).get(name)
-        if sql is None:
+        bound = {key: portal.statement for key, portal in self._portals.items()}
+        statement = (self._statements if kind == "S" else bound).get(name)
+        if statement is None:
             raise ServerError("26000" if kind == "S" else "34000")
+        sql = statement.sql
         if self.status == "E" and sql.split(" ")[0] not in ("COMMIT", "ROLLBACK"):
             raise ServerError("25P02")
         shape = "T" if "SELECT" in sql and "PREPARE" not in sql else "n"
@@ -280,18 +307,20 @@ class WireServer:
             self._statements.pop(name, None)
         else:
             self._portals.pop(name, None)
+            self._dangling = self._dangling and name != ""
         self._say("3")
 
     def _execute(self, name: str, max_rows: int) -> None:
         if (portal := self._portals.get(name)) is None:
+            self.hurt = self.hurt or (self._dangling and not name)
             raise ServerError("34000")
-        sql = portal.sql.removeprefix("LONG ").strip("; ")
+        sql = portal.statement.sql.removeprefix("LONG ").strip("; ")
         if self.status == "E" and sql.split(" ")[0] not in ("COMMIT", "ROLLBACK"):
             raise ServerError("25P02")
         if portal.done and not sql.startswith("SELECT"):
             raise ServerError("55000")
         if not portal.started:
-            self.ran.append(portal.sql)
+            self.ran.append(portal.statement.source)
             portal.started = True
         if not sql:
             self._say("I")
@@ -312,3 +341,8 @@ class WireServer:
         suspended = bool(max_rows) and len(part) == max_rows
         portal.sent, portal.done = end, not suspended
         self._say(*(f"D {row}" for row in part), "s" if suspended else f"C SELECT {len(part)}")
+
+
+def _name(name: bytes) -> str:
+    """As text, whatever bytes it has."""
+    return name.decode("utf-8", "surrogateescape")

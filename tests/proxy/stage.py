@@ -167,7 +167,10 @@ class ToyJudge(Judge):
         context = Context(protocol_prepared=session.protocol_prepared, executable=session.executable)
         if housekeeping(sql, self.role, context):
             return self._verdict(Analysis(), HOUSEKEEPING)
-        analysis = toy_facts(sql.decode("utf-8", "replace"))
+        try:
+            analysis = toy_facts(sql.decode())
+        except UnicodeDecodeError:
+            analysis = Analysis(refusal=Refusal("encoding", "That is no UTF-8."))
         return self._verdict(analysis, decide(analysis, self.role, context))
 
 
