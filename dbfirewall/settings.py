@@ -17,10 +17,10 @@ from pydantic import BeforeValidator, Field, PlainValidator, ValidationError
 from pydantic_core import ErrorDetails
 
 from dbfirewall.errors import ConfigError
+from dbfirewall.policy.base import Model
 from dbfirewall.policy.fields import nearest
 from dbfirewall.policy.keys import Location, unknown_keys
 from dbfirewall.policy.loader import Document, parse_document, read_file
-from dbfirewall.policy.models import Model
 from dbfirewall.policy.units import parse_duration
 
 ENVIRONMENT_PREFIX: Final = "DBFIREWALL_"

@@ -14,8 +14,9 @@ import pytest
 
 from dbfirewall.errors import SqlState
 from dbfirewall.metrics import Metrics
+from dbfirewall.policy.base import Model
 from dbfirewall.policy.loader import load_rules
-from dbfirewall.policy.models import Limits, Model, Rules
+from dbfirewall.policy.models import Limits, Rules
 from dbfirewall.settings import environment_name, setting_keys
 from dbfirewall.sql.actions import ACTIONS, GROUPS
 from scripts import generate_reference

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, get_args, get_origin
 
-from dbfirewall.policy.models import Model
+from dbfirewall.policy.base import Model
 
 Location = tuple[str | int, ...]
 

@@ -18,9 +18,10 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from dbfirewall.errors import ConfigError
+from dbfirewall.policy.base import Model
 from dbfirewall.policy.fields import Mark, nearest
 from dbfirewall.policy.keys import unknown_keys
-from dbfirewall.policy.models import EFFECTS, Model, Rules
+from dbfirewall.policy.models import EFFECTS, Rules
 from dbfirewall.policy.references import wrong_references
 from dbfirewall.policy.review import warnings
 

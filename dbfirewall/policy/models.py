@@ -8,18 +8,10 @@ from __future__ import annotations
 
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, model_validator
 
+from dbfirewall.policy.base import Model
 from dbfirewall.policy.fields import (
     COLUMN_ACTIONS,
     FUNCTION_ACTIONS,
@@ -35,7 +27,6 @@ from dbfirewall.policy.fields import (
     Frequency,
     Hold,
     Listed,
-    Mark,
     Patterns,
     Schemas,
     Texts,
@@ -43,6 +34,7 @@ from dbfirewall.policy.fields import (
     rules_error,
 )
 from dbfirewall.policy.names import EVERYTHING, Object
+from dbfirewall.policy.parties import Approver, Database, Notify
 from dbfirewall.sql.actions import EVERYTHING as EVERY_ACTION
 from dbfirewall.sql.actions import GROUPS, groups_of
 from dbfirewall.sql.functions import DENIED as PAST_THE_RULES
@@ -53,24 +45,6 @@ GATE_KEYS = (
     "approvers", "approvals", "hold", "hold_in_transaction", "cancel_on_disconnect", "expires", "preview", "undo",
 )  # fmt: skip
 """Keys of a rule that say how a gate is opened."""
-
-
-class Model(BaseModel):
-    """Base of every model: immutable, no unknown keys, no silent conversions."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    _mark: Mark = PrivateAttr(default=Mark())
-
-    @property
-    def mark(self) -> Mark:
-        """Where this stands in its file."""
-        return self._mark
-
-    @classmethod
-    def yaml_keys(cls) -> frozenset[str]:
-        """The keys that a user may write."""
-        return frozenset(cls.model_fields)
 
 
 def _all_is_none(columns: tuple[str, ...] | None) -> tuple[str, ...] | None:
@@ -294,66 +268,6 @@ class Agent(Model):
         return self
 
 
-class Approver(Model):
-    """One person who may approve. `token`: `sha256:` and the hex digest of the token. `slack`: their member id."""
-
-    groups: Texts = ()
-    slack: Annotated[str, Field(pattern=r"^[UW][A-Z0-9]{1,30}$")] | None = None
-    token: Annotated[str, Field(repr=False)]
-
-
-class PasswordSource(Model):
-    """Where a password is read from at start: an environment variable, a file, or a command's output."""
-
-    env: str | None = None
-    file: str | None = None
-    command: Texts | None = None
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        if sum(source is not None for source in (self.env, self.file, self.command)) != 1:
-            raise rules_error("a password comes from exactly one of env, file and command")
-        return self
-
-
-def _no_literal(value: object) -> object:
-    if isinstance(value, str | int | float):
-        raise rules_error(
-            "a password is never written into the rules, where version control and logs would keep it: "
-            "use {env: NAME}, {file: PATH} or {command: [...]}"
-        )
-    return value
-
-
-class Login(Model):
-    """The firewall's own login for one role. `password` None: the server asks for none."""
-
-    user: str
-    password: Annotated[PasswordSource | None, BeforeValidator(_no_literal)] = None
-
-
-class Database(Model):
-    """One database behind the firewall. `dsn`: `postgresql://host:port/name?sslmode=…`, no user, no password.
-
-    `logins`: by role.
-    """
-
-    dsn: str
-    logins: dict[str, Login] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _dsn_is_a_place(self) -> Self:
-        if not self.dsn.startswith(("postgresql://", "postgres://")):
-            raise rules_error("a dsn is written postgresql://host:port/database", key="dsn")
-        try:
-            parts = urlsplit(self.dsn)
-        except ValueError:  # its words may quote a password that stands where none should
-            raise rules_error("the dsn is malformed", key="dsn") from None
-        if "@" in self.dsn or "password=" in parts.query:
-            raise rules_error("a dsn holds no user and no password: they stand under `logins`", key="dsn")
-        return self
-
-
 class Rules(Model):
     """A whole rules file or folder. `revision`: a digest of what it says, comments aside."""
 
@@ -362,6 +276,7 @@ class Rules(Model):
     agents: dict[str, Agent] = Field(default_factory=dict)
     approvers: dict[str, Approver] = Field(default_factory=dict)
     databases: dict[str, Database] = Field(default_factory=dict)
+    notify: dict[str, Notify] = Field(default_factory=dict)
     revision: str = ""
 
     @classmethod

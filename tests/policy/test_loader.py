@@ -20,7 +20,7 @@ NO_VERIFIER = (
     "(`dbfirewall agent add` makes one)"
 )
 LITERAL_PASSWORD = (
-    "43:35: a password is never written into the rules, where version control and logs would keep it: "
+    "43:35: a secret is never written into the rules, where version control and logs would keep it: "
     "use {env: NAME}, {file: PATH} or {command: [...]}"
 )
 
@@ -254,7 +254,7 @@ def test_a_mistake_is_told_with_its_place(text: str, expected: str) -> None:
         ("{env: ANALYST_RO_PASSWORD}", "hunter2",
          LITERAL_PASSWORD),
         ("{env: ANALYST_RO_PASSWORD}", "{env: A, file: B}",
-         "43:35: a password comes from exactly one of env, file and command"),
+         "43:35: a secret comes from exactly one of env, file and command"),
         ("{env: ANALYST_RO_PASSWORD}", "{envv: A}", "43:46: unknown key 'envv' (did you mean 'env'?)"),
     ],
 )  # fmt: skip

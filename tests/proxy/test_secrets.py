@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from dbfirewall.errors import ConfigError
-from dbfirewall.policy.models import Database, Login, PasswordSource, Rules
+from dbfirewall.policy.models import Rules
+from dbfirewall.policy.parties import Database, Login, SecretSource
 from dbfirewall.proxy import secrets
-from dbfirewall.proxy.secrets import read_credentials
+from dbfirewall.proxy.secrets import read_channels, read_credentials
 
 
 def rules(**source: Any) -> Rules:
-    password = PasswordSource(**source) if source else None
+    password = SecretSource(**source) if source else None
     login = Login(user="w", password=password)
     return Rules(
         version=1, databases={"shop": Database(dsn="postgresql://db/shop", logins={"writer": login})}
@@ -72,3 +73,36 @@ def test_a_command_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(secrets, "COMMAND_TIMEOUT", 0.05)
     with pytest.raises(ConfigError, match="TimeoutExpired"):
         password(command=python("import time; time.sleep(60)"))
+
+
+def with_channel(**notify: object) -> Rules:
+    """Rules with one notification channel."""
+    return Rules.model_validate({"version": 1, "notify": {"oncall": notify}}, strict=False)
+
+
+def test_channels_come_with_address_and_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A webhook's address and signing key are read; a Slack channel may go without a key."""
+    monkeypatch.setenv("URL", "https://hooks.internal/x")
+    monkeypatch.setenv("KEY", "whsec_abc")
+    (webhook,) = read_channels(with_channel(webhook={"env": "URL"}, secret={"env": "KEY"}, redact="literals"))
+    (slack,) = read_channels(with_channel(slack={"env": "URL"}, groups=("dba",)))
+    assert (webhook.kind, webhook.url, webhook.secret, webhook.redact) == (
+        "webhook", "https://hooks.internal/x", "whsec_abc", True,
+    )  # fmt: skip
+    assert (slack.kind, slack.secret, slack.groups, slack.redact) == ("slack", None, ("dba",), False)
+
+
+def test_an_address_that_is_none_is_refused_without_showing_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names the channel, not what the variable holds."""
+    monkeypatch.setenv("URL", "hooks.internal/secret-path")
+    with pytest.raises(ConfigError, match=r"notify\.oncall: the address is no URL") as error:
+        read_channels(with_channel(slack={"env": "URL"}))
+    assert "secret-path" not in str(error.value)
+
+
+def test_a_command_sees_no_secret_of_a_channel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Variables that hold any secret of the rules are not in the environment of a command."""
+    monkeypatch.setenv("KEY", "planted")
+    show = ("sh", "-c", 'echo "https://host/${KEY-unset}"')
+    (channel,) = read_channels(with_channel(slack={"command": show}, secret={"env": "KEY"}))
+    assert channel.url == "https://host/unset"
