@@ -10,6 +10,7 @@ from typing import Final
 
 from dbfirewall.errors import ProtocolError
 from dbfirewall.gate import Verdict
+from dbfirewall.policy.refusal import ErrorFields
 from dbfirewall.proxy.agent_stream import HOLD, AgentStream, Outcome
 from dbfirewall.proxy.pending import (
     BIND,
@@ -169,24 +170,23 @@ class AgentSide(AgentStream):
             if prepared.segment != session.names.segment and session.unsettled:
                 return self._until_settled()
             return self._poison(Owed.PARSE, session.refused(prepared.sql, verdict, params))
-        if (over := session.charge()) is not None:
+        over = session.charge() or self._no_room(portal, prepared)
+        if over is not None:
             return self._poison(Owed.PARSE, session.refused_by(prepared.sql, over, "limits", params))
-        if len(portal) > MAX_NAME:
-            return self._poison(
-                Owed.PARSE, session.refused_by(prepared.sql, NAME_TOO_LONG, "protocol", params)
-            )
-        if len(session.portals) >= MAX_PORTALS:
-            return self._poison(
-                Owed.PARSE, session.refused_by(prepared.sql, too_many("portals"), "limits", params)
-            )
-        if verdict.prepares and session.names.full(prepared.sql):
-            return self._poison(
-                Owed.PARSE,
-                session.refused_by(prepared.sql, too_many("prepared statements"), "limits", params),
-            )
         call = session.begin_call(prepared.sql, verdict, params, prepared.text)
         session.portals.bind(portal, call, session.names.segment)
         session.pending.append(BIND)
+        return None
+
+    def _no_room(self, portal: bytes, prepared: Prepared) -> ErrorFields | None:
+        """The refusal of a Bind for whose names there is no room."""
+        session = self.session
+        if len(portal) > MAX_NAME:
+            return NAME_TOO_LONG
+        if len(session.portals) >= MAX_PORTALS:
+            return too_many("portals")
+        if prepared.verdict.prepares and session.names.full(prepared.sql):
+            return too_many("prepared statements")
         return None
 
     def _unsettled(self, name: bytes) -> Outcome:
