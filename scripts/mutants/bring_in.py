@@ -82,6 +82,8 @@ def _take_over(name: str, code: CodeType) -> bool:
     known = {one.__qualname__: one for one in _functions(vars(old), name)}
     for function in _functions(new, name):
         _give_code(known[function.__qualname__], function)
+    for table, value in vars(old).items():
+        _give_closures(value, new.get(table))
     changed = _rebind(vars(old), new, known, everywhere=True)
     for key, value in list(vars(old).items()):
         if isinstance(value, type) and value.__module__ == name and isinstance(new.get(key), type):
@@ -108,6 +110,23 @@ def _give_code(old: FunctionType, new: FunctionType) -> None:
         old.__defaults__ = new.__defaults__
     if repr(old.__kwdefaults__) != repr(new.__kwdefaults__):
         old.__kwdefaults__ = new.__kwdefaults__
+
+
+def _give_closures(old: Any, new: Any) -> None:
+    """Functions that other functions have made, in the tables of a module."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key, made in old.items():
+            again = new.get(key)
+            if (
+                isinstance(made, FunctionType)
+                and isinstance(again, FunctionType)
+                and _inner(made) == _inner(again)
+            ):
+                _give_code(made, again)
+
+
+def _inner(function: FunctionType) -> str:
+    return function.__qualname__ if "<locals>" in function.__qualname__ else f"no closure: {id(function)}"
 
 
 def _rebind(

@@ -30,6 +30,8 @@ def test_a_text_that_is_not_understood_is_nothing_for_a_reader(rule: str) -> Non
     assert admit(unread, role({"allow": rule}, access="read-only")) is unread
     assert decide(unread, role({"allow": rule}, access="read-only")).sqlstate == "0A000"
     assert decide(unread, role({"allow": rule})).outcome == "allow"
+    for rules in ([{"gate": rule}], [{"deny": rule}], [{"allow": rule, "on": "public.*"}], [{"allow": "*"}]):
+        assert decide(unread, role(*rules)).sqlstate == "0A000"
 
 
 def test_an_execute_of_what_nobody_saw_prepared_is_unknown() -> None:
