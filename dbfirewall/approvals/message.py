@@ -53,6 +53,22 @@ class Channel:
         return not self.groups or not named or not named.isdisjoint(self.groups)
 
 
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One notification that is owed. `since`: when it was first owed (Unix seconds)."""
+
+    request_id: str
+    event: Event
+    channel: str
+    attempts: int
+    since: float
+
+    @property
+    def key(self) -> str:
+        """The idempotency key: the same for every attempt, by whichever process."""
+        return f"{self.request_id}.{self.event}.{self.channel}"
+
+
 def event_of(request: Request) -> Event:
     """What the request's present state is news of."""
     if request.state is State.PENDING:

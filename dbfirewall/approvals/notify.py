@@ -11,12 +11,19 @@ import json
 import logging
 import random
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 import httpx
 
-from dbfirewall.approvals.message import Channel, Event, event_of, payload, slack_message, webhook_headers
+from dbfirewall.approvals.message import (
+    Channel,
+    Delivery,
+    Event,
+    event_of,
+    payload,
+    slack_message,
+    webhook_headers,
+)
 from dbfirewall.approvals.model import Request, State
 from dbfirewall.approvals.store import Query
 from dbfirewall.errors import DbfirewallError
@@ -44,22 +51,6 @@ LEASE_SECONDS: Final = 60.0
 """For how long a delivery is one process's own; then another one tries."""
 
 AT_ONCE: Final = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """One notification that is owed. `since`: when it was first owed (Unix seconds)."""
-
-    request_id: str
-    event: Event
-    channel: str
-    attempts: int
-    since: float
-
-    @property
-    def key(self) -> str:
-        """The idempotency key: the same for every attempt, by whichever process."""
-        return f"{self.request_id}.{self.event}.{self.channel}"
 
 
 class Outbox(Protocol):
