@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, PlainValidator, ValidationError
 from pydantic_core import ErrorDetails
@@ -27,6 +28,7 @@ ENVIRONMENT_PREFIX: Final = "DBFIREWALL_"
 
 _SIZE: Final = re.compile(r"([0-9]{1,12})(KiB|MiB|GiB)?")
 _UNITS: Final = {None: 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+_DAYS: Final = re.compile(r"([1-9][0-9]{0,4})d")
 _ADDRESS: Final = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([^\s:\[\]]+)):([0-9]{1,5})")
 
 
@@ -76,6 +78,40 @@ def parse_seconds(value: object) -> float:
     return parse_duration(value) / 1000
 
 
+def parse_span(value: object) -> float:
+    """Seconds of a duration, also in days (`30d`). ValueError for anything else, zero included."""
+    match = _DAYS.fullmatch(value) if isinstance(value, str) else None
+    return int(match[1]) * 86_400.0 if match else parse_seconds(value)
+
+
+def parse_url(value: object) -> str:
+    """`https://dbfirewall.example` without a slash at its end. ValueError for anything else."""
+    try:
+        parts = urlsplit(value) if isinstance(value, str) else None
+    except ValueError:
+        parts = None
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+        msg = f"{value!r} is not a URL: write https://HOST, or http://HOST:PORT"
+        raise ValueError(msg)
+    if parts.query or parts.fragment:
+        raise ValueError("a URL that other ones begin with has no ? and no #")
+    return parts.geturl().rstrip("/")
+
+
+def is_dsn(store: str) -> bool:
+    """Whether `approvals.store` names a Postgres database, not a file."""
+    return store.startswith(("postgresql://", "postgres://"))
+
+
+def has_password(dsn: str) -> bool:
+    """Whether a DSN holds a password. One that can't be read might."""
+    try:
+        parts = urlsplit(dsn)
+    except ValueError:
+        return True
+    return parts.password is not None or "password=" in parts.query
+
+
 def _number(value: object) -> object:
     return int(value) if isinstance(value, str) and value.isdecimal() else value
 
@@ -97,6 +133,7 @@ def _tls(value: object) -> object:
 Listen = Annotated[Address, PlainValidator(parse_address)]
 Size = Annotated[int, PlainValidator(parse_size)]
 Seconds = Annotated[float, PlainValidator(parse_seconds)]
+Span = Annotated[float, PlainValidator(parse_span)]
 Count = Annotated[int, BeforeValidator(_number), Field(ge=1, le=1_000_000)]
 FilePath = Annotated[Path, BeforeValidator(_path)]
 
@@ -159,6 +196,19 @@ class CatalogSettings(Model):
     refresh: Seconds = 60.0
 
 
+class ApprovalSettings(Model):
+    """Release gates. `store`: a file, or a `postgresql://` DSN without a password; empty: a file in `state`.
+
+    `store_password_file`: where the DSN's password is. `retention`: seconds for which ended requests are kept.
+    `public_url`: what links to the console begin with; empty: the admin listener's address.
+    """
+
+    store: Annotated[str, Field(repr=False)] = ""
+    store_password_file: FilePath | None = None
+    retention: Span = 30 * 86_400.0
+    public_url: Annotated[str, PlainValidator(parse_url)] = ""
+
+
 class Settings(Model):
     """All settings of one process. `tls`: None where nothing was said, "off" where that was said."""
 
@@ -171,6 +221,7 @@ class Settings(Model):
     audit: AuditSettings = AuditSettings()
     parse: ParseSettings = ParseSettings()
     catalog: CatalogSettings = CatalogSettings()
+    approvals: ApprovalSettings = ApprovalSettings()
 
 
 def setting_keys() -> tuple[str, ...]:
@@ -248,10 +299,16 @@ class _Source:
         for location, known in unknown_keys(document.data, Settings):
             hint = nearest(str(location[-1]), known)
             raise document.error(f"unknown key {location[-1]!r}{hint}", location)
-        tls = document.data.get("tls")
-        for section, key in ((document.data, "state"), *((tls, key) for key in Tls.model_fields)):
-            if isinstance(section, dict) and isinstance(section.get(key), str):
-                section[key] = str(folder / Path(section[key]).expanduser())
+        tls, approvals = document.data.get("tls"), document.data.get("approvals")
+        paths = [(document.data, "state"), (approvals, "store"), (approvals, "store_password_file")]
+        for section, key in (*paths, *((tls, key) for key in Tls.model_fields)):
+            if not isinstance(section, dict) or not isinstance(given := section.get(key), str):
+                continue
+            if not is_dsn(given):
+                section[key] = str(folder / Path(given).expanduser())
+            elif has_password(given):
+                hint = "use approvals.store_password_file, or say the DSN in DBFIREWALL_APPROVALS_STORE"
+                raise document.error(f"a password does not belong into this file: {hint}", ("approvals", key))
 
     def put(self, path: Location, value: str, giver: str) -> None:
         section = self.data
@@ -267,11 +324,13 @@ class _Source:
         except ValidationError as error:
             location, message = _explain(error.errors(include_url=False)[0])
             raise self._error(message, location) from None
+        files: list[tuple[str, str, Path | None]] = []
         if isinstance(settings.tls, Tls):
-            for name in Tls.model_fields:
-                path = getattr(settings.tls, name)
-                if path is not None and not path.is_file():
-                    raise self._error(f"there is no file {path}", ("tls", name))
+            files = [("tls", name, getattr(settings.tls, name)) for name in Tls.model_fields]
+        files.append(("approvals", "store_password_file", settings.approvals.store_password_file))
+        for section, name, path in files:
+            if path is not None and not path.is_file():
+                raise self._error(f"there is no file {path}", (section, name))
         return settings
 
     def _error(self, message: str, location: Location) -> ConfigError:

@@ -61,7 +61,7 @@ def test_who_wins(config: Path) -> None:
 
 def test_every_value_can_come_from_the_file(config: Path, tmp_path: Path) -> None:
     """All keys of the reference page, with other values than the defaults."""
-    for name in ("cert.pem", "key.pem"):
+    for name in ("cert.pem", "key.pem", "password"):
         (tmp_path / name).touch()
     config.write_text(
         """\
@@ -82,6 +82,7 @@ limits:
 audit: {fsync: always, max_bytes: 1GiB, sql: fingerprint}
 parse: {inline_bytes: 1KiB, deadline: 1s}
 catalog: {refresh: 1h}
+approvals: {store: a.db, store_password_file: password, retention: 7d, public_url: "https://gate.example/x/"}
 """
     )
     settings = load_settings(config, {})
@@ -91,6 +92,10 @@ catalog: {refresh: 1h}
     assert settings.limits.drain_timeout == 0.5
     assert (settings.limits.message_bytes, settings.limits.sql_bytes) == (1024, 2000)
     assert settings.catalog.refresh == 3600.0
+    assert settings.approvals.store == str(tmp_path / "a.db")
+    assert settings.approvals.store_password_file == tmp_path / "password"
+    assert settings.approvals.retention == 7 * 86_400.0
+    assert settings.approvals.public_url == "https://gate.example/x"
     for name in type(settings).model_fields:
         assert getattr(settings, name) != getattr(Settings(), name)
 
@@ -106,6 +111,8 @@ def test_every_value_can_come_from_the_environment(tmp_path: Path) -> None:
         "audit.fsync": "off", "audit.max_bytes": "1", "audit.sql": "fingerprint", "parse.inline_bytes": "1",
         "parse.deadline": "1s", "catalog.refresh": "1s", "tls.cert": str(tmp_path / "pem"),
         "tls.key": str(tmp_path / "pem"), "tls.client_ca": str(tmp_path / "pem"),
+        "approvals.store": "postgresql://me:secret@localhost/store", "approvals.retention": "1h",
+        "approvals.store_password_file": str(tmp_path / "pem"), "approvals.public_url": "http://gate:1",
     }  # fmt: skip
     assert {*values, "tls"} == set(setting_keys())
     settings = load_settings(None, {environment_name(key): value for key, value in values.items()})
@@ -126,6 +133,16 @@ def test_every_value_can_come_from_the_environment(tmp_path: Path) -> None:
         ("limits:\n  handshake_timeout: 10", "settings.yaml:2:3: 10 is not a duration"),
         ("limits:\n  sql_bytes: 1kB", "settings.yaml:2:3: '1kB' is not a size"),
         ("tls: on", "settings.yaml:1:1: 'on' is not wanted here: write `off`, or a mapping"),
+        ("approvals: {retention: 0d}", "settings.yaml:1:13: '0d' is not a duration"),
+        ("approvals: {public_url: gate}", "settings.yaml:1:13: 'gate' is not a URL"),
+        ("approvals: {public_url: 'http://g/?a'}", "settings.yaml:1:13: a URL that other ones begin with"),
+        ("approvals: {store: 'postgresql://u:p@h/d'}", "settings.yaml:1:13: a password does not belong"),
+        (
+            "approvals: {store: 'postgresql://u@h/d?password=p'}",
+            "settings.yaml:1:13: a password does not belong",
+        ),
+        ("approvals: {store: 'postgres://u@[h/d'}", "settings.yaml:1:13: a password does not belong"),
+        ("approvals: {store_password_file: nothing}", "settings.yaml:1:13: there is no file"),
         ("tls: {cert: settings.yaml}", "settings.yaml:1:1: `key` is missing"),
         ("tls: {cert: settings.yaml, key: nothing}", "settings.yaml:1:28: there is no file"),
         ("listen: [", "settings.yaml:1:10: "),
@@ -255,3 +272,10 @@ def test_the_reference_page_is_complete() -> None:
     """docs/settings.md has one row for each key, with its variable, and no others."""
     rows = re.findall(r"^\| `([\w.]+)` \| `(DBFIREWALL_\w+)` \|", PAGE.read_text(), re.MULTILINE)
     assert sorted(rows) == sorted((key, environment_name(key)) for key in setting_keys())
+
+
+def test_the_store_s_password_is_not_shown() -> None:
+    """Neither by the settings' repr, nor in a complaint about another key."""
+    environ = {**NOWHERE, "DBFIREWALL_APPROVALS_STORE": "postgresql://me:hush@localhost/store"}
+    assert "hush" not in repr(load_settings(None, environ))
+    assert "hush" not in complaint(None, None, **environ, DBFIREWALL_AUDIT_FSYNC="x")
