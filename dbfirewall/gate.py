@@ -19,6 +19,7 @@ from typing import Final
 
 from dbfirewall.audit import decision_members
 from dbfirewall.catalog.types import Catalog, Scope
+from dbfirewall.errors import SqlState
 from dbfirewall.metrics import Cell, Metrics
 from dbfirewall.policy.decision import Context, Decision, admit, decide
 from dbfirewall.policy.housekeeping import housekeeping, loosened
@@ -27,6 +28,7 @@ from dbfirewall.policy.refusal import ErrorFields, refusal
 from dbfirewall.sql.analyze import resolve
 from dbfirewall.sql.caps import MAX_TEXT_BYTES
 from dbfirewall.sql.facts import Analysis, Effect, Refusal, Statement
+from dbfirewall.sql.parameters import parameter_effects
 from dbfirewall.sql.read import read
 from dbfirewall.sql.reading import Reading
 from dbfirewall.sql.template import fast_template
@@ -170,6 +172,29 @@ class Judge:
             self._templates.put(template, verdict)
         return verdict
 
+    def with_types(self, verdict: Verdict, oids: bytes) -> Verdict:
+        """`verdict`, or the refusal of what parameters of these types run. `oids`: as a Parse has them."""
+        effects = parameter_effects(oids, self.scope.catalog)
+        if not effects or verdict.outcome == "deny":
+            return verdict
+        analysis = Analysis((Statement("parameters", effects, literal_sensitive=True),))
+        decision = decide(analysis, self.role, Context(catalog=self.scope.catalog))
+        if decision.outcome == "allow":
+            return verdict
+        if decision.outcome == "gate":
+            decision = Decision(
+                *(
+                    "deny",
+                    SqlState.NOT_UNDERSTOOD,
+                    decision.rule,
+                    _UNAPPROVABLE_TYPE,
+                    _AS_CAST,
+                    "after-rewrite",
+                ),
+                effect=decision.effect,
+            )
+        return self._verdict(analysis, decision)
+
     def too_long(self) -> Verdict:
         """The refusal of a text that is longer than what is read at all."""
         reason = f"The statement is too long: this firewall reads at most {self._max_text_bytes} bytes."
@@ -238,6 +263,10 @@ def weight(key: bytes, value: Verdict) -> int:
     return 600 + len(key) + len(value.audit) + 1000 * sum(len(each.effects) for each in value.statements)
 
 
+_UNAPPROVABLE_TYPE = (
+    "The type of a parameter runs a function that needs approval, which no parameter can wait for."
+)
+_AS_CAST = "Send the parameter without a type, and write the cast into the statement: $1::type."
 _SESSION_DEPENDENT = frozenset({"execute", "deallocate", "prepare", "discard"})
 _LOOSENS_ALL = frozenset({"code", "discard", "set_role", "set_session_authorization", "unknown"})
 

@@ -21,9 +21,13 @@ from dbfirewall.catalog.builtin import SYSTEM_SCHEMAS, offline_catalog
 from dbfirewall.catalog.extensions import body, harmless_bodies, is_known
 from dbfirewall.catalog.types import Catalog, Function, Relation
 from dbfirewall.errors import CatalogError
+from dbfirewall.sql.functions import harmless
 
 STATEMENT_TIMEOUT_MS = 30_000
 """How long the server may take for one query of the snapshot. The queries wait for no table lock."""
+
+FIRST_USER_OID = 16384
+"""FirstNormalObjectId of the server's `access/transam.h`."""
 
 Row = Mapping[str, Any]
 QualifiedName = tuple[str, str]
@@ -93,6 +97,14 @@ def build_catalog(rows: Mapping[str, Iterable[Row]], version: int, server_versio
         _runnable(rows, functions),
         relations={(row["schema"], row["name"]): _relation(row, calls) for row in rows["relations"]},
         implicit_calls=hidden.get(None, ()),
+        parameter_calls=_grouped(
+            (row["type"], functions[row["function"]])
+            for row in rows["type_calls"]
+            # What a value of a built-in type runs is in the text, or in implicit_calls.
+            if row["type"] >= FIRST_USER_OID
+            and not row["on_cast"]
+            and not harmless(functions[row["function"]])
+        ),
         schemas=frozenset(row["name"] for row in rows["schemas"]),
         version=version,
         server_version=server_version,

@@ -175,32 +175,34 @@ _DOMAIN_CHECKS = f"""
 
 TYPE_CALLS = f"""
 WITH RECURSIVE containers(container, component) AS MATERIALIZED ({_CONTAINERS}
-), calls(type, function) AS (
-    SELECT t.oid, t.typinput::oid FROM pg_type t WHERE t.typtype = 'b' AND t.typinput >= 16384
+), calls(type, function, on_cast) AS (
+    SELECT t.oid, t.typinput::oid, false FROM pg_type t WHERE t.typtype = 'b' AND t.typinput >= 16384
   UNION
-    SELECT c.casttarget, c.castfunc FROM pg_cast c WHERE c.castfunc >= 16384
+    SELECT c.casttarget, c.castfunc, true FROM pg_cast c WHERE c.castfunc >= 16384
   UNION
-    SELECT c.castsource, c.castfunc FROM pg_cast c
+    SELECT c.castsource, c.castfunc, false FROM pg_cast c
     WHERE c.castfunc >= 16384 AND c.castsource >= 16384
       AND (c.castcontext = 'i' OR c.casttarget IN ('json'::regtype, 'jsonb'::regtype))
   UNION
-    SELECT r.rngtypid, r.rngcanonical::oid FROM pg_range r WHERE r.rngcanonical >= 16384
+    SELECT r.rngtypid, r.rngcanonical::oid, false FROM pg_range r WHERE r.rngcanonical >= 16384
   UNION
-    SELECT * FROM ({_DOMAIN_CHECKS}) AS checks
-), reached(type, function) AS (
-    SELECT type, function FROM calls
+    SELECT type, function, false FROM ({_DOMAIN_CHECKS}) AS checks
+), reached(type, function, on_cast) AS (
+    SELECT type, function, on_cast FROM calls
   UNION
-    SELECT k.container, r.function FROM reached r JOIN containers k ON k.component = r.type
+    SELECT k.container, r.function, r.on_cast FROM reached r JOIN containers k ON k.component = r.type
 )
-SELECT t.oid AS type, t.typname::text AS name, r.function
+SELECT t.oid AS type, t.typname::text AS name, r.function, bool_and(r.on_cast) AS on_cast
 FROM reached r
 JOIN pg_type t ON t.oid = r.type
+GROUP BY t.oid, t.typname, r.function
 ORDER BY t.typname, r.function
 """  # noqa: S608  constants only
 """Functions that a cast to a type may run: user casts, input functions of user-defined base types, canonical
 functions of ranges, domain constraints; for the type itself and for every type that is made of it. The casts
 *from* a type that show in no statement (see HIDDEN_CASTS) are among them: naming the type is one way to such a
-value, as in `to_json('x'::mood)`."""
+value, as in `to_json('x'::mood)`. `on_cast`: those that run only where a value of another type is
+cast, and not where one comes as a parameter."""
 
 HIDDEN_CASTS = f"""
 WITH RECURSIVE containers(container, component) AS MATERIALIZED ({_CONTAINERS}

@@ -69,6 +69,7 @@ class Catalog:
         run (cast functions, input functions, functions in domain constraints).
     `implicit_calls`: qualified names of functions that any expression may run: implicit user casts between
         built-in types, where the function is not harmless. Nearly always empty.
+    `parameter_calls`: by a user-defined type's OID, what a parameter of that type may run and that needs a rule.
     `version`: counts snapshots; 0 offline. `server_version`: e.g. 180006, 0 offline.
     `complete`: True for a live snapshot: a name that is not here does not exist.
     """
@@ -78,6 +79,7 @@ class Catalog:
     operators: Mapping[str, tuple[tuple[str, Function], ...]] = field(default_factory=dict)
     casts: Mapping[str, tuple[Function, ...]] = field(default_factory=dict)
     implicit_calls: tuple[tuple[str, str], ...] = ()
+    parameter_calls: Mapping[int, tuple[Function, ...]] = field(default_factory=dict)
     schemas: frozenset[str] = frozenset()
     version: int = 0
     server_version: int = 0

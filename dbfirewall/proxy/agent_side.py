@@ -122,8 +122,8 @@ class AgentSide(AgentStream):
         session = self.session
         if session.skipping:
             return b""
-        name, sql, _oids = decode_parse(buf, start, end)
-        verdict = session.judge_text(sql)
+        name, sql, oids = decode_parse(buf, start, end)
+        verdict = session.judge_text(sql, oids)
         if verdict is None:
             return self._hold(sql)
         if verdict.outcome == "deny":
@@ -136,7 +136,8 @@ class AgentSide(AgentStream):
             return self._poison(
                 Owed.PARSE, session.refused_by(sql, too_many("prepared statements"), "limits")
             )
-        prepared = Prepared(sql, verdict, session.judge, text=session.firewall.audit.sql_member(sql))
+        text = session.firewall.audit.sql_member(sql)
+        prepared = Prepared(sql, verdict, session.judge, text=text, oids=oids)
         session.names.add(name, prepared)
         session.pending.append(parse_entry(name, prepared))
         if name and not session.facts.protocol_prepared:
@@ -161,7 +162,7 @@ class AgentSide(AgentStream):
         prepared = meanings[-1]
         verdict = prepared.verdict
         if prepared.judge is not session.judge or not verdict.reusable:
-            again = session.judge_text(prepared.sql)
+            again = session.judge_text(prepared.sql, prepared.oids)
             if again is None:
                 return self._hold(prepared.sql)
             prepared.verdict, prepared.judge = again, session.judge

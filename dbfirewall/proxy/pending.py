@@ -95,16 +95,17 @@ class Call:
 class Prepared:
     """One meaning of a prepared-statement name. `text`: the audit's `sql_member` of `sql`, made once.
 
-    `segment`, `serial`: see `StatementNames`. `from_sql`: by PREPARE.
+    `segment`, `serial`: see `StatementNames`. `from_sql`: by PREPARE. `oids`: its parameters' types, as in a Parse.
     """
 
-    __slots__ = ("from_sql", "judge", "segment", "serial", "sql", "text", "verdict")
+    __slots__ = ("from_sql", "judge", "oids", "segment", "serial", "sql", "text", "verdict")
 
-    def __init__(self, sql: bytes, verdict: Verdict, judge: Judge, *, text: str) -> None:
+    def __init__(self, sql: bytes, verdict: Verdict, judge: Judge, *, text: str, oids: bytes = b"") -> None:
         self.sql = sql
         self.verdict = verdict
         self.judge = judge
         self.text = text
+        self.oids = oids
         self.from_sql = False
         self.segment = -1
         self.serial = 0

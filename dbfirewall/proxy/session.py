@@ -106,8 +106,12 @@ class Session:
 
     # -- judging ----------------------------------------------------------------------------------------------
 
-    def judge_text(self, sql: bytes) -> Verdict | None:
-        """The verdict on `sql` as of now; None where it must be read in a worker first."""
+    def judge_text(self, sql: bytes, oids: bytes = b"") -> Verdict | None:
+        """The verdict on `sql`, its parameters of these types, as of now; None where a worker must read it first."""
+        verdict = self._judge_text(sql)
+        return verdict if verdict is None or not oids else self.judge.with_types(verdict, oids)
+
+    def _judge_text(self, sql: bytes) -> Verdict | None:
         if self._ready is not None:
             text, judge, verdict = self._ready
             self._ready = None
@@ -115,11 +119,11 @@ class Session:
                 return verdict
         return self.judge.judge(sql, self.facts)
 
-    def judge_again(self, sql: bytes, verdict: Verdict, judge: Judge) -> Verdict | None:
+    def judge_again(self, sql: bytes, verdict: Verdict, judge: Judge, oids: bytes = b"") -> Verdict | None:
         """`verdict`, or a new one where rules or catalog changed since `judge` gave it."""
         if judge is self.judge and verdict.reusable:
             return verdict
-        return self.judge_text(sql)
+        return self.judge_text(sql, oids)
 
     def take_verdict(self, sql: bytes, judge: Judge, verdict: Verdict) -> None:
         """What a worker's reading of `sql` led to; `judge_text` asks for it next."""
@@ -137,7 +141,7 @@ class Session:
         self._executing = True
         try:
             for prepared in tuple(self.names.meanings(name.encode())):
-                verdict = self.judge_again(prepared.sql, prepared.verdict, prepared.judge)
+                verdict = self.judge_again(prepared.sql, prepared.verdict, prepared.judge, prepared.oids)
                 if verdict is None:
                     return None
                 if found is None or verdict.outcome != "allow":
