@@ -58,7 +58,7 @@ def _explain(x: Changes, node: Tree) -> Shape:
     inner = describe(x, *unwrap(node.get("query")))
     runs = any(option.get("defname") == "analyze" for option in each("DefElem", node.get("options")))
     return replace(
-        inner, kind="explain", returns_rows=True, tags=("EXPLAIN",), context="explain", plain=False, runs=runs
+        inner, kind="explain", returns_rows=True, tags=None, context="explain", plain=False, runs=runs
     )
 
 
@@ -66,8 +66,8 @@ def _prepare(x: Changes, node: Tree) -> Shape:
     name = str(node.get("name", ""))
     x.add("prepare", ((name,),))
     x.expressions(node.get("argtypes"), Level([]), NO_CTES)
-    inner = describe(x, *unwrap(node.get("query")))
-    return replace(Shape("prepare", prepares=name), context=inner.context)
+    describe(x, *unwrap(node.get("query")))
+    return Shape("prepare", prepares=name)
 
 
 def _declare(x: Changes, node: Tree) -> Shape:

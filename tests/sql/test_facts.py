@@ -57,6 +57,7 @@ def test_a_node_that_is_no_statement_is_unknown(kind: str) -> None:
     """A root without a handler yields `unknown`, never silence."""
     (only,) = resolve(Reading((Parsed({kind: {}}),)), SCOPES["offline"]).statements
     assert only.effects == (Effect("unknown", detail=kind),)
+    assert only.tags == ()
 
 
 KINDS = [

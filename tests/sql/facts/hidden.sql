@@ -35,6 +35,14 @@ SELECT nowhere.a FROM users, secret
 --> select <table> public.users (email, id, name)
 --> select <table> public.secret (id, ssn)
 
+SELECT 1 FROM users WHERE EXISTS (SELECT tableoid, ctid, xmin, xmax, cmin, cmax FROM secret)
+--> select <table> public.users ()
+--> select <table> public.secret (cmax, cmin, ctid, tableoid, xmax, xmin)
+
+CREATE RULE r AS ON INSERT TO users DO ALSO SELECT new.id, id FROM secret WHERE old.name = ssn
+--> create <rule> public.users [rule r]
+--> select <table> public.secret (id, ssn)
+
 SELECT nowhere.* FROM secret
 --> select <table> public.secret (id, ssn)
 
