@@ -157,6 +157,11 @@ class Metrics(Collector):
             "Time from a request for approval until people had decided it.",
             WAIT_BUCKETS,
         )
+        self.notifications = Family(
+            "notifications",
+            "Attempts to deliver a notification, by channel and outcome.",
+            ("channel", "outcome"),
+        )
         self.approval_store_errors = Family(
             "approval_store_errors_total",
             "Failures of the store of approvals, by what was asked of it; gated statements are refused meanwhile.",

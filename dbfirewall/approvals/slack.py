@@ -9,14 +9,13 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
-from dbfirewall.approvals.document import document
 from dbfirewall.approvals.message import Channel, SlackDecision, from_slack, slack_decision
-from dbfirewall.approvals.model import Request
+from dbfirewall.approvals.service import Approvals
 from dbfirewall.errors import DbfirewallError
 from dbfirewall.policy.models import Rules
 
@@ -27,30 +26,17 @@ OK: Final = 200
 UNKNOWN_SENDER: Final = 401
 
 
-class Decider(Protocol):
-    """What is needed of the approvals service."""
-
-    async def get(self, request_id: str) -> Request | None:
-        """The request, or None."""
-
-    async def vote(
-        self, request_id: str, *, approver: str, groups: frozenset[str], approve: bool, reason: str,
-        origin: str, seen: str,
-    ) -> Request:  # fmt: skip
-        """One person's decision. Raises DbfirewallError with the reason where it does not count."""
-
-
 class SlackButtons:
     """Answers Slack's requests. `channels`, `rules`: those in force; `now`: Unix seconds."""
 
     def __init__(
         self,
-        decider: Decider,
+        approvals: Approvals,
         channels: Callable[[], Sequence[Channel]],
         rules: Callable[[], Rules],
         now: Callable[[], float],
     ) -> None:
-        self._decider = decider
+        self._approvals = approvals
         self._channels = channels
         self._rules = rules
         self._now = now
@@ -91,19 +77,14 @@ class SlackButtons:
             return "You are no approver: your Slack member id is not in the firewall's rules."
         name, approver = people[0]
         try:
-            request = await self._decider.get(decision.request_id)
-            if request is None:
-                return "This request is not known any more."
-            if decision.approve and document(request)["seen"] != decision.seen:
-                return "The request has changed since this message: look at it before you approve."
-            await self._decider.vote(
-                request.id,
+            await self._approvals.vote(
+                decision.request_id,
                 approver=name,
-                groups=frozenset(approver.groups),
+                groups=approver.groups,
                 approve=decision.approve,
                 reason="" if decision.approve else "denied in Slack",
                 origin="slack",
-                seen=decision.seen,
+                seen=decision.seen if decision.approve else "",
             )
         except DbfirewallError as error:
             return str(error)
