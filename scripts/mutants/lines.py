@@ -8,7 +8,7 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -20,13 +20,16 @@ from scripts.mutants.changes import PACKAGES, ROOT, Mutant, defined, modules, pa
 
 @dataclass
 class Record:
-    """`probes`: the names, in the order of bits. `seconds`: how long each takes. `runs`: bits by `sql.lexer:12`."""
+    """`probes`: the names, in the order of bits. `seconds`: how long each takes, watched. `runs`: bits by `sql.lexer:12`.
+
+    `made`: just now, and not by an earlier run.
+    """
 
     digest: str
     probes: list[str]
     seconds: list[float]
     runs: dict[str, int]
-    _users: dict[str, int] = field(default_factory=dict, init=False, repr=False)
+    made: bool = False
 
     def of(self, mutant: Mutant) -> set[str]:
         """The probes that run the changed line, or use the changed constant; else all of the module."""
@@ -103,17 +106,15 @@ def record(probes: Sequence[tuple[str, Callable[[], object]]], file: Path) -> Re
             return Record(now, known["probes"], known["seconds"], runs)
     sources = {module: str(path_of(module)) for module in modules()}
     watch = coverage.Coverage(data_file=None, include=list(sources.values()), config_file=False)
+    seconds = []
     watch.start()
     for bit, (_, probe) in enumerate(probes):
         watch.switch_context(str(bit))
         forget()
-        probe()
-    watch.stop()
-    seconds = []
-    for _, probe in probes:
         started = time.perf_counter()
         probe()
         seconds.append(round(time.perf_counter() - started, 4))
+    watch.stop()
     data = watch.get_data()
     runs = defaultdict(int)
     for module, source in sources.items():
@@ -122,4 +123,4 @@ def record(probes: Sequence[tuple[str, Callable[[], object]]], file: Path) -> Re
     written = {line: f"{bits:x}" for line, bits in runs.items()}
     names = [name for name, _ in probes]
     file.write_text(json.dumps({"digest": now, "probes": names, "seconds": seconds, "runs": written}))
-    return Record(now, names, seconds, dict(runs))
+    return Record(now, names, seconds, dict(runs), made=True)
