@@ -20,9 +20,9 @@ from scripts.mutants.changes import PACKAGES, ROOT, Mutant, defined, modules, pa
 
 @dataclass
 class Record:
-    """`probes`: the names, in the order of bits. `seconds`: how long each takes, watched. `runs`: bits by `sql.lexer:12`.
+    """`probes`: the names, in the order of bits. `seconds`: how long each takes, while it is watched.
 
-    `made`: just now, and not by an earlier run.
+    `runs`: bits by `sql.lexer:12`. `made`: just now, and not by an earlier run.
     """
 
     digest: str
