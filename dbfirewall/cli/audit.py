@@ -9,6 +9,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import wraps
@@ -78,12 +79,14 @@ def tail(folder: Path, /, *, count: int, follow: bool, as_json: bool) -> None:
         _echo(view, entries[-count:] if count else [])
     if follower is not None:
         seen = frozenset(lines)
-        for batch in _batches(follower):
-            fresh = [line for line in batch if line not in seen]
-            if as_json:
-                _echo_raw(fresh)
-            else:
-                _echo(view, merged(_parsed(fresh)))
+        # SIGINT is the way to end it, whatever it is doing: reading, waiting or printing.
+        with suppress(KeyboardInterrupt), closing(follower):
+            for batch in _batches(follower):
+                fresh = [line for line in batch if line not in seen]
+                if as_json:
+                    _echo_raw(fresh)
+                else:
+                    _echo(view, merged(_parsed(fresh)))
 
 
 @audit.command("search")
@@ -180,14 +183,9 @@ def _parsed(lines: Iterable[bytes]) -> Iterator[Record]:
 
 
 def _batches(follower: Follower) -> Iterator[list[bytes]]:
-    try:
-        while True:
-            yield follower.poll()
-            time.sleep(POLL)
-    except KeyboardInterrupt:
-        return
-    finally:
-        follower.close()
+    while True:
+        yield follower.poll()
+        time.sleep(POLL)
 
 
 def _moment(option: str, text: str) -> str:

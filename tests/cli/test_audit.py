@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import termios
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -214,6 +217,32 @@ def test_follow(folder: Path) -> None:
         assert json.loads(process.stdout.readline())["event"] == "stop"
         AuditLog(folder, fsync="off").close()
         assert [json.loads(process.stdout.readline())["event"] for _ in range(2)] == ["start", "stop"]
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (0, b"")
+
+
+def test_follow_ends_quietly_while_it_prints(folder: Path) -> None:
+    """SIGINT in the middle of a line, with nobody reading, is an end like any other."""
+    command = [sys.executable, "-m", "dbfirewall", "audit", "tail", "-f", "-n", "1", "--json"]
+    with subprocess.Popen(
+        command,
+        env={**os.environ, "DBFIREWALL_STATE": str(folder), "PYTHONUNBUFFERED": "1"},
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["event"] == "stop"
+        log = AuditLog(folder, fsync="off")
+        for _ in range(1000):
+            log.event("rules_loaded", error="x" * 200)
+        log.close()
+        room = fcntl.fcntl(process.stdout, fcntl.F_GETPIPE_SZ)
+        filled = bytearray(4)
+        while int.from_bytes(filled, sys.byteorder) < room // 2:
+            fcntl.ioctl(process.stdout, termios.FIONREAD, filled)
+            time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=30)
     assert (process.returncode, errors) == (0, b"")
