@@ -85,8 +85,11 @@ def raise_file_limit(settings: Settings) -> None:
 def run(settings: Settings, rules_path: Path) -> int:
     """Run the proxy and the admin listener on uvloop; returns the exit status."""
     # Imported here: the other commands should not pay for the proxy and the parsers.
+    from dbfirewall.cli.admin import AdminView  # noqa: PLC0415
+    from dbfirewall.proxy.firewall import Firewall  # noqa: PLC0415
     from dbfirewall.proxy.server import serve as serve_proxy  # noqa: PLC0415
-    from dbfirewall.web.app import AdminState, create_app  # noqa: PLC0415
+    from dbfirewall.web.app import create_app  # noqa: PLC0415
+    from dbfirewall.web.options import WebOptions  # noqa: PLC0415
     from dbfirewall.web.server import bind, serve_admin  # noqa: PLC0415
 
     with (
@@ -95,7 +98,8 @@ def run(settings: Settings, rules_path: Path) -> int:
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
 
-        async def admin(state: AdminState, shutdown: asyncio.Event) -> None:
-            await serve_admin(create_app(state), admin_listener, shutdown)
+        async def admin(firewall: Firewall, shutdown: asyncio.Event) -> None:
+            app = create_app(AdminView(firewall), WebOptions(), shutdown)
+            await serve_admin(app, admin_listener, shutdown)
 
         return runner.run(serve_proxy(settings, rules_path, listener, admin))

@@ -9,11 +9,11 @@ from collections.abc import Generator
 from typing import Final
 
 import uvicorn
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from dbfirewall.errors import ConfigError
 
-MAX_CONNECTIONS: Final = 64
+MAX_CONNECTIONS: Final = 256
 """Security limit: further connections to the admin listener are answered 503."""
 MAX_HEADER_BYTES: Final = 16 * 1024
 """Security limit: a longer request head is refused."""
@@ -44,7 +44,7 @@ def bind(host: str, port: int) -> socket.socket:
     return sock
 
 
-async def serve_admin(app: Starlette, sock: socket.socket, shutdown: asyncio.Event) -> None:
+async def serve_admin(app: ASGIApp, sock: socket.socket, shutdown: asyncio.Event) -> None:
     """Answer requests on `sock` (from `bind`) until `shutdown` is set; closes it."""
     config = uvicorn.Config(
         app,
