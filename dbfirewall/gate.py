@@ -25,13 +25,13 @@ from dbfirewall.policy.decision import Context, Decision, admit, decide
 from dbfirewall.policy.housekeeping import housekeeping, loosened
 from dbfirewall.policy.models import Role
 from dbfirewall.policy.refusal import ErrorFields, refusal
-from dbfirewall.sql.analyze import resolve
 from dbfirewall.sql.caps import MAX_TEXT_BYTES
 from dbfirewall.sql.facts import Analysis, Effect, Refusal, Statement
 from dbfirewall.sql.parameters import parameter_effects
 from dbfirewall.sql.read import read
 from dbfirewall.sql.reading import Reading
 from dbfirewall.sql.template import fast_template
+from dbfirewall.sql.virtual import facts
 
 INLINE_BYTES = 4 * 1024
 """Texts up to this size are parsed on the event loop (a few ms at the very most); longer ones in a worker."""
@@ -62,6 +62,7 @@ class Verdict:
     `prepares`: names that SQL-level PREPARE defines. `deallocates`: whether it may drop some.
     `reusable`: whether it holds for other sessions too.
     `caps`: by statement, the most rows that it may change (None: as many as it likes).
+    `forward`: what to run in its place, where it reads the firewall's own tables (`virtual`).
     """
 
     outcome: str
@@ -78,11 +79,18 @@ class Verdict:
     deallocates: bool = False
     reusable: bool = True
     caps: tuple[int | None, ...] = ()
+    forward: bytes | None = None
+    virtual: frozenset[str] = frozenset()
 
     @property
     def cap(self) -> int | None:
         """The lowest of `caps`; None where the message may change as many rows as it likes."""
         return min((cap for cap in self.caps if cap is not None), default=None)
+
+    @cached_property
+    def held_back(self) -> bool:
+        """Whether it takes more than sending it on: an approval, or somebody who counts its rows."""
+        return self.outcome == "gate" or self.cap is not None
 
     @cached_property
     def plain(self) -> bool:
@@ -158,10 +166,13 @@ class Judge:
             path: tuple[str, ...] | Unchanged = () if "search_path" in loosens else UNCHANGED
             verdict = replace(self._verdict(Analysis(), HOUSEKEEPING), loosens=loosens, search_path=path)
         else:
-            analysis = resolve(reading, self.scope)
+            analysis, instead = facts(sql, reading, self.scope, max_bytes=self._inline_bytes)
             self._count_refusal(analysis)
             analysis = admit(analysis, self.role)
             verdict = self._verdict(analysis, decide(analysis, self.role, context))
+            if instead is not None:
+                tables = frozenset().union(*instead.tables)
+                verdict = replace(verdict, forward=instead.text, virtual=tables)
         if not verdict.reusable:
             return verdict
         template = fast_template(sql)
@@ -260,7 +271,13 @@ class ByteBoundedCache:
 
 def weight(key: bytes, value: Verdict) -> int:
     """About how many bytes a cache entry takes: a short text may have thousands of effects, of 1 KB each."""
-    return 600 + len(key) + len(value.audit) + 1000 * sum(len(each.effects) for each in value.statements)
+    return (
+        600
+        + len(key)
+        + len(value.forward or b"")
+        + len(value.audit)
+        + 1000 * sum(len(each.effects) for each in value.statements)
+    )
 
 
 _UNAPPROVABLE_TYPE = (

@@ -59,6 +59,33 @@ def test_a_verdict_carries_its_caps() -> None:
     assert verdict(judge, b"WITH x AS (UPDATE public.a SET x = 1) SELECT 1").outcome == "deny"
 
 
+def test_a_verdict_carries_what_runs_in_the_place_of_the_firewalls_own_tables() -> None:
+    """The text that was judged, and which rows it needs; remembered for these very bytes alone."""
+    judge = judge_of(READER)
+    sql = b"SELECT rule FROM dbfirewall.approvals WHERE id = 'apr_1'"
+    found = verdict(judge, sql)
+    assert (found.outcome, found.virtual) == ("allow", frozenset({"approvals"}))
+    assert found.forward is not None
+    assert found.forward.endswith(b"AS approvals WHERE id = 'apr_1'")
+    assert b"select" in found.audit.encode()
+    assert verdict(judge, sql) is found
+    other = verdict(judge, sql.replace(b"apr_1", b"apr_2"))
+    assert other.forward is not None
+    assert other.forward.endswith(b"'apr_2'")
+    plain = verdict(judge, b"SELECT a FROM orders")
+    assert (plain.forward, plain.virtual) == (None, frozenset())
+
+
+def test_a_long_text_may_not_read_the_firewalls_own_tables() -> None:
+    """It would be read here, and not by the worker: refused where it comes back from that."""
+    judge = judge_of(READER, inline_bytes=50)
+    sql = b"SELECT rule FROM dbfirewall.approvals WHERE id = 'apr_1'"
+    assert judge.judge(sql, ANY) is None
+    found = judge.judge_reading(sql, read(sql), ANY)
+    assert (found.outcome, found.decision.sqlstate, found.forward) == ("deny", "0A000", None)
+    assert verdict(judge, b"TABLE dbfirewall.approvals").outcome == "allow"
+
+
 # -- outcomes -------------------------------------------------------------------------------------------------
 
 

@@ -15,11 +15,13 @@ from dbfirewall.catalog.builtin import offline_catalog
 from dbfirewall.catalog.types import Catalog, Scope
 from dbfirewall.cli.live import read_catalog
 from dbfirewall.errors import CatalogError, ConfigError
+from dbfirewall.gate import INLINE_BYTES
 from dbfirewall.policy.decision import Context, Decision, decide
 from dbfirewall.policy.fields import USER_SCHEMA, nearest
 from dbfirewall.policy.loader import load_rules
 from dbfirewall.policy.models import Role, Rules
-from dbfirewall.sql.analyze import analyze
+from dbfirewall.sql.read import read
+from dbfirewall.sql.virtual import facts
 
 EXIT: Final = {"allow": 0, "deny": 3, "gate": 4}
 EXIT_USAGE: Final = 2
@@ -79,7 +81,12 @@ def _judge(role: Role, catalog: Catalog) -> Callable[[bytes], Decision]:
     path = role.search_path
     scope = Scope(catalog, None if path is None else tuple(each for each in path if each != USER_SCHEMA))
     context = Context(catalog=catalog)
-    return lambda sql: decide(analyze(sql, scope), role, context)
+
+    def judge(sql: bytes) -> Decision:
+        analysis, _ = facts(sql, read(sql), scope, max_bytes=INLINE_BYTES)
+        return decide(analysis, role, context)
+
+    return judge
 
 
 def to_json(decision: Decision) -> dict[str, Any]:

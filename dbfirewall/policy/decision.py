@@ -31,6 +31,7 @@ from dbfirewall.policy.fields import ROW_ACTIONS
 from dbfirewall.policy.matching import Case, Outcome, Verdict
 from dbfirewall.policy.models import Role, Rule
 from dbfirewall.sql.facts import ALL_COLUMNS, Analysis, Effect, Refusal, Statement
+from dbfirewall.sql.virtual import KIND as VIRTUAL
 
 Retry = Literal["never", "after-rewrite", "after-approval", "later"]
 
@@ -135,12 +136,14 @@ def decide(analysis: Analysis, role: Role, context: Context = OFFLINE) -> Decisi
     if analysis.refusal is not None:
         return _refused(analysis.refusal)
     prepared: set[str] = set()
-    alone = not any(_ends_transaction(statement) for statement in analysis.statements)
+    every = [effect for statement in analysis.statements for effect in statement.effects]
+    virtual = any(effect.kind == VIRTUAL for effect in every)
+    alone = not virtual and _TRANSACTION.isdisjoint(effect.action for effect in every)
     statements = []
     for statement in analysis.statements:
         decided = _statement(statement, role, context, frozenset(prepared))
         count = statement.count if alone else "hidden"
-        statements.append(_kept_within(_told_whole(decided), count))
+        statements.append(_kept_within(_told_whole(decided, virtual=virtual), count))
         if statement.prepares is not None:
             prepared.add(statement.prepares)
     effects = [effect for statement in statements for effect in statement.effects]
@@ -189,17 +192,21 @@ def _decided(kind: str, effects: tuple[EffectDecision, ...]) -> StatementDecisio
     return StatementDecision(kind, outcome, effects)
 
 
-def _told_whole(statement: StatementDecision) -> StatementDecision:
-    """A gated PREPARE or EXECUTE is refused: one runs again and again, what the other runs no approver sees."""
-    if _INDIRECT.isdisjoint(one.effect.action for one in statement.effects):
+def _told_whole(statement: StatementDecision, *, virtual: bool) -> StatementDecision:
+    """A gated PREPARE or EXECUTE is refused: one runs again and again, what the other runs no approver sees.
+
+    So is what reads the firewall's own tables too (`virtual`), which are other ones by the time it is approved.
+    """
+    indirect = not _INDIRECT.isdisjoint(one.effect.action for one in statement.effects)
+    if not virtual and not indirect:
         return statement
-    return _decided(statement.kind, tuple(map(_unapprovable, statement.effects)))
+    who = "PREPARE and EXECUTE" if indirect else "what reads the firewall's own tables"
+    effects = (_unapprovable(one, who) if one.outcome == "gate" else one for one in statement.effects)
+    return _decided(statement.kind, tuple(effects))
 
 
-def _unapprovable(one: EffectDecision) -> EffectDecision:
-    if one.outcome != "gate":
-        return one
-    reason = f"{hints.what(one.effect)} needs approval, which PREPARE and EXECUTE cannot wait for."
+def _unapprovable(one: EffectDecision, who: str) -> EffectDecision:
+    reason = f"{hints.what(one.effect)} needs approval, which {who} cannot wait for."
     return _deny(one.effect, one.rule, reason, SqlState.NOT_UNDERSTOOD, hints.DIRECTLY, _REWRITE)
 
 
@@ -218,10 +225,6 @@ def _capped(one: EffectDecision, count: str) -> EffectDecision:
     what = hints.what(one.effect)
     reason = f"{what} may change at most {one.cap} rows, and written like this they are not counted."
     return _deny(one.effect, one.rule, reason, SqlState.LIMIT, hints.COUNTABLE, _REWRITE)
-
-
-def _ends_transaction(statement: Statement) -> bool:
-    return not _TRANSACTION.isdisjoint(effect.action for effect in statement.effects)
 
 
 def _distinct(effects: Iterable[EffectDecision]) -> tuple[Rule, ...]:

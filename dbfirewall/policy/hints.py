@@ -12,7 +12,10 @@ from dbfirewall.sql.actions import GROUPS
 from dbfirewall.sql.facts import Effect, quote_identifier
 
 APPROVAL = "A person has to approve this statement. Send it again, unchanged, once it is approved."
-DIRECTLY = "Send the statement itself, or have the driver prepare it (Parse and Bind instead of PREPARE and EXECUTE)."
+DIRECTLY = (
+    "Send the statement itself and by itself, or have the driver prepare it (Parse and Bind instead of PREPARE and "
+    "EXECUTE)."
+)
 COUNTABLE = (
     "Send it as an INSERT, UPDATE, DELETE or MERGE of its own: not inside WITH, EXPLAIN, COPY, PREPARE or EXECUTE, "
     "and not in one message with BEGIN or COMMIT."
@@ -47,6 +50,7 @@ _REPHRASE = {
     "encoding": "Send the statement as valid UTF-8 text without NUL characters.",
     "too-long": "Send a shorter statement: pass long values as parameters, or split it.",
     "too-deep": "Nest less: use a WITH clause, or split the statement.",
+    "virtual": "For example: SELECT * FROM dbfirewall.approvals WHERE id = 'apr_…'",
     "timeout": "Send a simpler statement, or split it.",
 }
 

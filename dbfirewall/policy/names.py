@@ -12,6 +12,8 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from dbfirewall.sql.virtual import SCHEMA, TABLES
+
 _UPPER = {ord(upper): ord(upper) + 32 for upper in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 _PART = re.compile(r'"(?P<quoted>(?:[^"]|"")+)"|(?P<plain>[^."\s\'(),;]+)')
 
@@ -129,8 +131,8 @@ class Pattern:
 
 
 def reserved(name: Object) -> bool:
-    """Whether `name` lies in a schema of the server itself."""
-    return len(name) == 2 and name[0] in SYSTEM_SCHEMAS
+    """Whether `name` lies in a schema of the server itself, or is a table of the firewall's."""
+    return len(name) == 2 and (name[0] in SYSTEM_SCHEMAS or (name[0] == SCHEMA and name[1] in TABLES))
 
 
 @lru_cache(maxsize=4096)

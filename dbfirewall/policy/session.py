@@ -15,6 +15,7 @@ from dbfirewall.policy.fields import TIMEOUTS
 from dbfirewall.policy.models import Limits, Role
 from dbfirewall.policy.units import show_duration
 from dbfirewall.sql.facts import Effect
+from dbfirewall.sql.virtual import KIND as VIRTUAL
 
 HARMLESS_PARAMETERS = frozenset({
     # How values look.
@@ -99,6 +100,8 @@ def free(effect: Effect, role: Role, *, protocol_prepared: bool = False) -> bool
             return _harmless(name) or name in TIMEOUTS or name in LEXING_PARAMETERS
         case "deallocate":
             return parameter(effect) not in ("", ALL) or protocol_prepared
+        case "select":
+            return effect.kind == VIRTUAL
         case "begin":
             return not (role.read_only and effect.value == READ_WRITE)
         case "commit" | "rollback":

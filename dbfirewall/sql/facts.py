@@ -74,7 +74,7 @@ class Refusal:
     """Why a text has no facts. `syntax`: it does not parse (42601); else it is not understood (0A000).
 
     `code`: a stable word for metrics and audit: `syntax`, `encoding`, `too-long`, `too-deep`,
-    `disagreement`, `unknown-construct`, `parser-failure`, `timeout`.
+    `disagreement`, `unknown-construct`, `parser-failure`, `timeout`, `virtual`.
     `reason`: one sentence for the agent; never quotes more than a few words of its text.
     `allowable`: whether a rule that names `unknown` may let the text run all the same. Not so where the scanner
     refuses it: that is no text of SQL at all.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -731,3 +732,38 @@ def test_a_pattern_of_everything_stays_out_of_system_schemas(schema: str) -> Non
     for pattern in ("*", "*.*"):
         assert one(on("insert", f"{schema}.x"), role({"allow": "insert", "on": pattern})).outcome == "deny"
     assert one(on("insert", f"{schema}.x"), role({"allow": "insert", "on": f"{schema}.*"})).outcome == "allow"
+
+
+IN_BAND = Effect("select", ("dbfirewall", "my_rules"), "virtual table", ("effect", "reason"))
+
+
+@pytest.mark.parametrize(
+    "rules", [(), ({"gate": "select"},), ({"gate": "*"},), ({"gate": "select", "on": "*"},)]
+)
+def test_the_firewalls_own_tables_need_no_rule(rules: tuple[dict[str, Any], ...]) -> None:
+    """Every agent may read what is its own, read-only or not; a gate on everything is not about them."""
+    for access in ("read-only", "read-write"):
+        assert one(IN_BAND, role(*rules, access=access)).outcome == "allow"
+    other = replace(IN_BAND, kind="table")
+    assert one(other, role(*rules)).outcome == "deny"
+
+
+def test_a_rule_may_deny_the_firewalls_own_tables() -> None:
+    """By their name, one by one or all of them."""
+    for pattern in ("dbfirewall.my_rules", "dbfirewall.*"):
+        assert one(IN_BAND, role({"deny": "select", "on": pattern})).outcome == "deny"
+    assert one(IN_BAND, role({"deny": "select", "on": "dbfirewall.approvals"})).outcome == "allow"
+
+
+def test_what_reads_the_firewalls_own_tables_does_not_wait_for_approval() -> None:
+    """Nor does what stands beside it in the message: by then it would read other rows than the approver thinks of."""
+    who = role({"gate": ["delete", "select"], "on": "public.t"}, CAPPED)
+    gated = Statement("delete", (on("delete", "public.t"),))
+    found = decide(Analysis((Statement("select", (IN_BAND,)), gated)), who)
+    assert (found.outcome, found.sqlstate, found.rule) == ("deny", "0A000", "gate delete, select on public.t")
+    words = "needs approval, which what reads the firewall's own tables cannot wait for."
+    assert found.reason == f"delete on public.t {words}"
+    assert one(select("public.t", "a"), who).outcome == "gate"
+    assert decide(analysis(IN_BAND, select("public.t", "a")), who).reason == f"select on public.t {words}"
+    capped = Analysis((Statement("select", (IN_BAND,)), *change(UPDATE).statements))
+    assert decide(capped, who).sqlstate == "53400"

@@ -7,7 +7,7 @@ import pytest
 from dbfirewall.catalog.builtin import offline_catalog
 from dbfirewall.catalog.types import Scope
 from dbfirewall.sql import virtual
-from dbfirewall.sql.facts import Analysis, Effect, Refusal, Statement
+from dbfirewall.sql.facts import Analysis, Effect, Refusal
 from dbfirewall.sql.read import read
 from dbfirewall.sql.virtual import KIND, MAX_REFERENCES, TABLES, Rewritten, facts, parameter, rewrite
 
@@ -66,7 +66,7 @@ def rewritten(sql: str, max_bytes: int = 4096) -> Rewritten | Refusal | None:
         ("SELECT 1; TABLE dbfirewall.approvals; SELECT 2", f"SELECT 1; SELECT * FROM {A} AS approvals; SELECT 2"),
         (
             "SELECT 1 NOT /* c */ IN (1) FROM dbfirewall.approvals",
-            f"SELECT 1  /* c */  NOT IN (1) FROM {A} AS approvals",
+            f"SELECT 1   /* c */  NOT IN (1) FROM {A} AS approvals",
         ),
         ("SELECT * FROM dbfirewall.approvals FOR UPDATE", f"SELECT * FROM {A} AS approvals FOR UPDATE"),
     ],
@@ -84,7 +84,7 @@ def test_each_statement_says_what_it_reads() -> None:
         "SELECT 1; TABLE dbfirewall.my_limits; SELECT 1 FROM dbfirewall.my_rules, dbfirewall.approvals"
     )
     assert isinstance(found, Rewritten)
-    assert found.tables == (frozenset(), {"my_limits"}, {"my_rules", "approvals"})
+    assert list(map(sorted, found.tables)) == [[], ["my_limits"], ["approvals", "my_rules"]]
     assert parameter("my_limits") == "dbfirewall.my_limits"
 
 
@@ -141,7 +141,8 @@ ONLY_READ = "dbfirewall.approvals is answered by the firewall itself, and can on
         ("SELECT * FROM dbfirewall.approvals *", f"{ONLY_READ}, without * behind its name."),
         ('SELECT * FROM dbfirewall.U&"approvals"', "Write dbfirewall.approvals plainly."),
         ("SELECT * FROM dbfirewall.U&\"!0061pprovals\" UESCAPE '!'", "Write dbfirewall.approvals plainly."),
-        ("SELECT 1" + " FROM dbfirewall.approvals UNION SELECT 1" * 9, "A text may name tables of dbfirewall 8 times at most."),
+        ("TABLE dbfirewall.approvals UNION " * 8 + "TABLE dbfirewall.my_rules",
+         "A text may name tables of dbfirewall 8 times at most."),
     ],
 )  # fmt: skip
 def test_what_can_not_be_done_with_such_a_table_is_refused(sql: str, reason: str) -> None:
@@ -192,16 +193,14 @@ def test_a_refusal_has_no_facts() -> None:
     assert not found.refusal.allowable
 
 
-@pytest.mark.parametrize("text", [b"SELECT (", b"SELECT 1; SELECT 2"])
-def test_a_rewritten_text_that_reads_otherwise_is_not_run(
-    monkeypatch: pytest.MonkeyPatch, text: bytes
+@pytest.mark.parametrize(("text", "code"), [(b"SELECT (", "syntax"), (b"SELECT 1; SELECT 2", "disagreement")])
+def test_a_text_that_reads_otherwise_once_rewritten_is_refused(
+    monkeypatch: pytest.MonkeyPatch, text: bytes, code: str
 ) -> None:
-    """Should a replacement ever not fit, its facts are those of what it says, and it is not what runs."""
+    """Should a replacement ever not fit: what runs is what was judged, or nothing."""
     broken = Rewritten(text, (frozenset({"approvals"}),))
     monkeypatch.setattr(virtual, "rewrite", lambda *_args, **_kw: broken)
     found, instead = analysis("SELECT 1")
-    assert instead is None
-    assert (
-        found.refusal is not None
-        or found.statements == (Statement("select", (), returns_rows=True, tags=("SELECT",)),) * 2
-    )
+    assert (instead, found.statements) == (None, ())
+    assert found.refusal is not None
+    assert found.refusal.code == code
