@@ -158,7 +158,7 @@ class Metrics(Collector):
             WAIT_BUCKETS,
         )
         self.notifications = Family(
-            "notifications",
+            "notifications_total",
             "Attempts to deliver a notification, by channel and outcome.",
             ("channel", "outcome"),
         )
