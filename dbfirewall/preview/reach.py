@@ -136,15 +136,15 @@ class Reach:
                     waiting.append((edge.target, passed))
         return events
 
-    def tree(self, oid: int) -> tuple[Relation, ...]:
-        """A table with all its partitions and children."""
+    def tree(self, oid: int, through: frozenset[str] = frozenset({"child"})) -> tuple[Relation, ...]:
+        """A table with all its partitions and children; with what a view reads, where `through` says `view`."""
         found: dict[int, Relation] = {}
         waiting = [oid]
         while waiting:
             one = waiting.pop()
             if one in self.relations and one not in found:
                 found[one] = self.relations[one]
-                waiting += [edge.target for edge in self.by_source.get(one, ()) if edge.how == "child"]
+                waiting += [edge.target for edge in self.by_source.get(one, ()) if edge.how in through]
         return tuple(found.values())
 
 

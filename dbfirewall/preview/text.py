@@ -63,6 +63,15 @@ class Piece:
         """Whether the word DEFAULT stands for a value."""
         return any(kind == "SetToDefault" for kind, _ in _below(self.node))
 
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The columns for which an INSERT brings values, so that their defaults are not computed."""
+        if self.kind != "InsertStmt" or "selectStmt" not in self.node or self.uses_default:
+            return ()
+        if self.node.get("override") == "OVERRIDING_USER_VALUE":
+            return ()
+        return tuple(str(unwrap(column)[1].get("name", "")) for column in self.node.get("cols", []))
+
 
 def pieces(sql: bytes) -> tuple[Piece, ...]:
     """The statements of `sql`. Raises UnreadableError where witnesses of its text fail or disagree."""
@@ -80,6 +89,16 @@ def pieces(sql: bytes) -> tuple[Piece, ...]:
         kind, node = unwrap(tree["stmt"])
         found.append(Piece(text[each.tokens[0][2] : _end(each.tokens[-1])], kind, node))
     return tuple(found)
+
+
+def function_names(sql: str) -> frozenset[str]:
+    """The bare names of the functions that a text calls by name; it must be one statement."""
+    _, node = _only(sql)
+    return frozenset(
+        str(unwrap(call["funcname"][-1])[1].get("sval", ""))
+        for kind, call in _below(node)
+        if kind == "FuncCall" and call.get("funcname")
+    )
 
 
 def quoted(name: str) -> str:

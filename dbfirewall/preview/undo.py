@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from dbfirewall.approvals.model import Parameter
 from dbfirewall.errors import DbfirewallError
 from dbfirewall.preview.talk import Talk
+from dbfirewall.preview.text import Piece
 from dbfirewall.sql.facts import Statement
 
 MAX_ROWS = 10_000
@@ -56,3 +57,10 @@ async def complete(
     Raises UndoError where it changed something else: then what ran must be rolled back.
     """
     raise NotImplementedError
+
+
+async def foreseen(
+    talk: Talk, parts: Sequence[Piece], statements: Sequence[Statement], rows: Sequence[int | None]
+) -> tuple[bool, str]:
+    """Whether undo could be captured, and why not or what it would not restore."""
+    return False, "not implemented"
