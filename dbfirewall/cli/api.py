@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import httpx
 
@@ -53,6 +53,12 @@ class Api:
             return cls(url or os.environ.get("DBFIREWALL_URL") or DEFAULT_URL, token)
         except httpx.InvalidURL as error:
             raise ApiError(f"that is no address: {error}") from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._client.close()
 
     def get(self, path: str, **query: str | int | None) -> Any:
         """The JSON value at `path`."""

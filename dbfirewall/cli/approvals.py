@@ -50,7 +50,8 @@ def _on_api(command: Callable[Concatenate[Any, P], None]) -> Callable[..., None]
         from dbfirewall.cli.api import Api, ApiError  # noqa: PLC0415  httpx takes 100 ms to import
 
         try:
-            command(Api.from_environment(url), *args, **kwargs)
+            with Api.from_environment(url) as api:
+                command(api, *args, **kwargs)
         except ApiError as error:
             click.echo(printable(error), err=True)
             sys.exit(EXIT_REFUSED if error.refused else EXIT_WRONG)
@@ -66,7 +67,7 @@ def _on_api(command: Callable[Concatenate[Any, P], None]) -> Callable[..., None]
 @click.option("--all", "everything", is_flag=True, help="Also what is over.")
 @click.option("--agent", help="Requests of this agent.")
 @click.option(
-    "-n", "--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="At most so many."
+    "-n", "--limit", type=click.IntRange(1, 500), default=100, show_default=True, help="At most so many."
 )
 @JSON
 @_on_api
