@@ -12,6 +12,7 @@ from dbfirewall.errors import ProtocolError
 from dbfirewall.gate import Verdict
 from dbfirewall.policy.refusal import ErrorFields
 from dbfirewall.proxy.agent_stream import HOLD, AgentStream, Outcome
+from dbfirewall.proxy.gates import Gates
 from dbfirewall.proxy.pending import (
     BIND,
     DESCRIBE,
@@ -36,6 +37,7 @@ from dbfirewall.proxy.refusals import (
     too_many,
     unsettled_statement,
 )
+from dbfirewall.proxy.release import Release
 from dbfirewall.proxy.session import MAX_PORTALS, Session
 from dbfirewall.wire import messages as m
 from dbfirewall.wire.frontend import (
@@ -61,6 +63,8 @@ _NO_PARAMETERS: Final = 6
 
 class AgentSide(AgentStream):
     """What each message of an agent means: judged, recorded, and put down as owed by the server."""
+
+    gates: Gates
 
     def __init__(self, session: Session, max_message: int) -> None:
         super().__init__(session, max_message)
@@ -92,26 +96,37 @@ class AgentSide(AgentStream):
         verdict = session.judge_text(sql)
         if verdict is None:
             return self._hold(sql)
+        if verdict.held_back:
+            return self._query_by_release(buf[start - m.HEADER : end], sql, verdict)
         if verdict.outcome == "allow" and not self._ready_to_run(verdict):
             return HOLD
         if (over := session.charge()) is not None:
-            return self._poison(Owed.QUERY, session.refused_by(sql, over, "limits"))
+            return self.poison(Owed.QUERY, session.refused_by(sql, over, "limits"))
         if verdict.outcome != "allow":
-            return self._poison(Owed.QUERY, session.refused(sql, verdict))
+            return self.poison(Owed.QUERY, session.refused(sql, verdict))
         if verdict.prepares and session.names.full(sql):
-            return self._poison(
-                Owed.QUERY, session.refused_by(sql, too_many("prepared statements"), "limits")
-            )
+            return self.poison(Owed.QUERY, session.refused_by(sql, too_many("prepared statements"), "limits"))
         session.names.next_segment()
         return self._run_query(sql, verdict)
+
+    def _query_by_release(self, raw: bytes, sql: bytes, verdict: Verdict) -> Outcome:
+        """A Query that needs approval, or whose rows are counted."""
+        release = self.gates.query(raw, sql, verdict)
+        if not isinstance(release, Release):
+            return release
+        if not self._ready_to_run(verdict):
+            return HOLD
+        self.session.names.next_segment()
+        self.gates.gone_on(release)
+        return self._run_query(sql, verdict, release)
 
     def _ready_to_run(self, verdict: Verdict) -> bool:
         """Whether an allowed statement may go now; where not, `_waiting` is set."""
         return True
 
-    def _run_query(self, sql: bytes, verdict: Verdict) -> Outcome:
+    def _run_query(self, sql: bytes, verdict: Verdict, release: Release | None = None) -> Outcome:
         session = self.session
-        call = session.begin_call(sql, verdict)
+        call = session.begin_call(sql, verdict, release=release)
         call.bind = session.portals.sent
         session.pending.append(Pending(Owed.QUERY, call))
         if verdict.copy_in:
@@ -128,14 +143,12 @@ class AgentSide(AgentStream):
             return self._hold(sql)
         if verdict.outcome == "deny":
             if (over := session.charge()) is not None:
-                return self._poison(Owed.PARSE, session.refused_by(sql, over, "limits"))
-            return self._poison(Owed.PARSE, session.refused(sql, verdict))
+                return self.poison(Owed.PARSE, session.refused_by(sql, over, "limits"))
+            return self.poison(Owed.PARSE, session.refused(sql, verdict))
         if len(name) > MAX_NAME:
-            return self._poison(Owed.PARSE, session.refused_by(sql, NAME_TOO_LONG, "protocol"))
+            return self.poison(Owed.PARSE, session.refused_by(sql, NAME_TOO_LONG, "protocol"))
         if session.names.full(sql):
-            return self._poison(
-                Owed.PARSE, session.refused_by(sql, too_many("prepared statements"), "limits")
-            )
+            return self.poison(Owed.PARSE, session.refused_by(sql, too_many("prepared statements"), "limits"))
         text = session.firewall.audit.sql_member(sql)
         prepared = Prepared(sql, verdict, session.judge, text=text, oids=oids)
         session.names.add(name, prepared)
@@ -155,7 +168,7 @@ class AgentSide(AgentStream):
         portal, name = buf[start:portal_end], buf[portal_end + 1 : name_end]
         meanings = session.names.meanings(name)
         if not meanings:
-            return self._poison(Owed.PARSE, session.refused_by(b"", no_such_statement(name), "protocol"))
+            return self.poison(Owed.PARSE, session.refused_by(b"", no_such_statement(name), "protocol"))
         if len(meanings) > 1 and any(one.sql != meanings[0].sql for one in meanings):
             return self._unsettled(name)
         params = buf[name_end + 1 : end] if end - name_end - 1 > _NO_PARAMETERS else None
@@ -167,17 +180,34 @@ class AgentSide(AgentStream):
                 return self._hold(prepared.sql)
             prepared.verdict, prepared.judge = again, session.judge
             verdict = again
-        if verdict.outcome != "allow":
+        release: Release | None = None
+        if verdict.held_back:
+            found = self._bind_by_release(buf[start - m.HEADER : end], portal, name, prepared, params)
+            if not isinstance(found, Release):
+                return found
+            release = found
+        elif verdict.outcome != "allow":
             if prepared.segment != session.names.segment and session.unsettled:
                 return self._until_settled()
-            return self._poison(Owed.PARSE, session.refused(prepared.sql, verdict, params))
-        over = session.charge() or self._no_room(portal, prepared)
-        if over is not None:
-            return self._poison(Owed.PARSE, session.refused_by(prepared.sql, over, "limits", params))
-        call = session.begin_call(prepared.sql, verdict, params, prepared.text)
+            return self.poison(Owed.PARSE, session.refused(prepared.sql, verdict, params))
+        elif (over := session.charge() or self._no_room(portal, prepared)) is not None:
+            return self.poison(Owed.PARSE, session.refused_by(prepared.sql, over, "limits", params))
+        call = session.begin_call(prepared.sql, verdict, params, prepared.text, release=release)
         session.portals.bind(portal, call, session.names.segment)
         session.pending.append(BIND)
         return None
+
+    def _bind_by_release(
+        self, raw: bytes, portal: bytes, name: bytes, prepared: Prepared, params: bytes | None
+    ) -> Outcome | Release:
+        """A Bind of what needs approval, or of what has its rows counted."""
+        session = self.session
+        if (over := self._no_room(portal, prepared)) is not None:
+            return self.poison(Owed.PARSE, session.refused_by(prepared.sql, over, "limits", params))
+        release = self.gates.bind(raw, prepared, name, params or b"")
+        if isinstance(release, Release):
+            self.gates.gone_on(release)
+        return release
 
     def _no_room(self, portal: bytes, prepared: Prepared) -> ErrorFields | None:
         """The refusal of a Bind for whose names there is no room."""
@@ -197,7 +227,7 @@ class AgentSide(AgentStream):
         session = self.session
         if session.unsettled:
             return self._until_settled()
-        return self._poison(Owed.PARSE, session.refused_by(b"", unsettled_statement(name), "protocol"))
+        return self.poison(Owed.PARSE, session.refused_by(b"", unsettled_statement(name), "protocol"))
 
     def _until_settled(self) -> object:
         """Keep the message at hand, and what follows, until the server has answered all up to the last Sync."""
@@ -209,7 +239,7 @@ class AgentSide(AgentStream):
 
         The same as walking them one by one, for a portal that was bound just now.
         """
-        if buf[bind + m.HEADER]:
+        if self._stepped or buf[bind + m.HEADER]:
             return end
         for tail, described in _TAILS:
             if buf.startswith(tail, end):
@@ -231,13 +261,13 @@ class AgentSide(AgentStream):
         if call is not None and call.segment != session.names.segment and session.unsettled:
             return self._until_settled()
         if call is None:
-            return self._poison(Owed.PARSE, session.refused_by(b"", no_such_portal(portal), "protocol"))
+            return self.poison(Owed.PARSE, session.refused_by(b"", no_such_portal(portal), "protocol"))
         if call.judge is not session.judge or not call.verdict.reusable:
             verdict = session.judge_again(call.sql, call.verdict, call.judge)
             if verdict is None:
                 return self._hold(call.sql)
             if verdict.outcome != "allow":
-                return self._poison(Owed.PARSE, session.refused(call.sql, verdict))
+                return self.poison(Owed.PARSE, session.refused(call.sql, verdict))
             call.judge = session.judge
         session.pending.append(Pending(Owed.EXECUTE, call))
         if call.verdict.copy_in:
@@ -248,7 +278,7 @@ class AgentSide(AgentStream):
         """The fast-path function call carries no SQL that could be judged: always refused."""
         if self.session.skipping:
             return b""
-        return self._poison(Owed.QUERY, self.session.refused_by(b"", FUNCTION_CALL, "built-in"))
+        return self.poison(Owed.QUERY, self.session.refused_by(b"", FUNCTION_CALL, "built-in"))
 
     # -- the rest ---------------------------------------------------------------------------------------------
 
@@ -319,9 +349,9 @@ class AgentSide(AgentStream):
         if self.session.skipping:
             return b""
         refused = self.session.refused(b"", self.session.judge.too_long())
-        return self._poison(Owed.QUERY if kind == m.QUERY else Owed.PARSE, refused)
+        return self.poison(Owed.QUERY if kind == m.QUERY else Owed.PARSE, refused)
 
-    def _poison(self, kind: Owed, refused: Refused) -> bytes:
+    def poison(self, kind: Owed, refused: Refused) -> bytes:
         """Put a refusal in a message's place. In the extended protocol the server then skips up to the next Sync."""
         self.session.pending.append(poisoned(kind, refused))
         if kind is Owed.QUERY:

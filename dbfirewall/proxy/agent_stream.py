@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from functools import partial
 from time import perf_counter
 from typing import Final
 
 from dbfirewall.errors import ProtocolError
-from dbfirewall.proxy.pending import CopyState
+from dbfirewall.proxy.pending import CopyState, Owed
 from dbfirewall.proxy.session import MAX_PENDING, Session
 from dbfirewall.wire import limits
 from dbfirewall.wire import messages as m
@@ -23,6 +24,10 @@ HOLD: Final = object()
 
 Outcome = bytes | object | None
 Handler = Callable[[bytes, int, int], Outcome]
+Step = Callable[[int, Handler, bytes, int, int], Outcome]
+
+MAX_KEPT: Final = 256 * 1024
+"""Security limit: bytes of a held agent that are read ahead, beyond the message at hand."""
 
 _LENGTH: Final = struct.Struct(">I").unpack_from
 
@@ -43,6 +48,7 @@ class AgentStream:
         self._waiting = False
         self._release: Callable[[], None] = _nothing
         self._added = b""
+        self._stepped = False
         self._handlers: dict[int, Handler] = {}
 
     def receive(self, data: bytes) -> None:
@@ -85,6 +91,8 @@ class AgentStream:
         self._parts.append(data)
         self._size += len(data)
         if self._waiting or self._size < self._needed:
+            if self._waiting and self._size >= MAX_KEPT:
+                self.session.agent_peer.pause()
             return b""
         data = b"".join(self._parts) if len(self._parts) > 1 else self._parts[0]
         self._parts.clear()
@@ -195,6 +203,36 @@ class AgentStream:
         self._added = added
         self._release = self.hold()
         return HOLD
+
+    def until_quiet(self) -> object:
+        """Keep the message at hand, and what follows, until the server owes no answer at all."""
+        session = self.session
+        if session.pending[-1].kind not in (Owed.SYNC, Owed.QUERY):
+            self._added = m.FLUSH_MESSAGE
+        session.settled, session.settle_all = self.hold(), True
+        return HOLD
+
+    def listen(self) -> None:
+        """While held, go on reading: what comes is kept, up to a limit, and an agent that leaves is noticed."""
+        if self._size < MAX_KEPT:
+            self.session.agent_peer.resume()
+
+    def discard(self, size: int) -> None:
+        """While held: the first `size` bytes of what is kept have been dealt with."""
+        self._discard_left = size
+
+    def step_through(self, step: Step) -> dict[int, Handler]:
+        """Let every message go through `step`, with its usual handler; returns the usual ones."""
+        usual = dict(self._handlers)
+        for kind, work in usual.items():
+            self._handlers[kind] = partial(step, kind, work)
+        self._stepped = True
+        return usual
+
+    def step_as_usual(self, usual: dict[int, Handler]) -> None:
+        """The end of `step_through`."""
+        self._handlers.update(usual)
+        self._stepped = False
 
     def copy_settled(self) -> None:
         """The server has answered a COPY FROM STDIN: with CopyInResponse, or with an error."""

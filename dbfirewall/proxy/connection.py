@@ -19,6 +19,7 @@ from dbfirewall.proxy.admission import (
     startup_parameters,
 )
 from dbfirewall.proxy.agent_side import AgentSide
+from dbfirewall.proxy.gates import Gates
 from dbfirewall.proxy.login import authenticate
 from dbfirewall.proxy.peer import Peer
 from dbfirewall.proxy.pins import pins, tripwires
@@ -195,6 +196,7 @@ class Connection:
         )  # fmt: skip
         session = Session(firewall, session_id, request.user, role, database, application,
                           self._peer, upstream, audit, judge, wires, footing)  # fmt: skip
+        session.address = self.address
         if path is None:
             session.search_path = None
         audit.event("session_start")
@@ -246,10 +248,14 @@ class Connection:
 
 def sides(session: Session, max_message: int) -> tuple[AgentSide, ServerSide]:
     """The two directions of a session, as the role's pin demands."""
+    agent_side: AgentSide
     if session.role.pin == "strict":
-        strict = StrictAgentSide(session, max_message)
-        return strict, StrictServerSide(session, strict)
-    return AgentSide(session, max_message), ServerSide(session)
+        agent_side = strict = StrictAgentSide(session, max_message)
+        server_side: ServerSide = StrictServerSide(session, strict)
+    else:
+        agent_side, server_side = AgentSide(session, max_message), ServerSide(session)
+    agent_side.gates = Gates(agent_side, server_side)
+    return agent_side, server_side
 
 
 def _unavailable() -> Turned:

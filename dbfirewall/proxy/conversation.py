@@ -33,6 +33,10 @@ from dbfirewall.wire.frontend import (
 _UINT32: Final = struct.Struct(">I").pack
 
 
+UNIT_CLOSES: Final = 2
+"""How many CloseCompletes the answer to a `unit` has, the last one at its end."""
+
+
 def own_name() -> bytes:
     """A name for a statement or portal that is in nobody else's use."""
     return b"dbfirewall_" + secrets.token_hex(8).encode()

@@ -19,6 +19,7 @@ from dbfirewall.limits import Budget, ConnectionLimiter, LoginBackoff, RateLimit
 from dbfirewall.metrics import Metrics
 from dbfirewall.policy.loader import load_rules
 from dbfirewall.policy.models import Role, Rules
+from dbfirewall.proxy.approving import Approving
 from dbfirewall.proxy.catalogs import CatalogService
 from dbfirewall.proxy.dsn import Target, parse_dsn
 from dbfirewall.proxy.login import Doorkeeper
@@ -82,6 +83,7 @@ class Firewall:
         self._asks_for_certificates = tls is not None and tls.client_ca is not None
         self.sessions: dict[str, Session] = {}
         self._cancel: dict[CancelKey, Session] = {}
+        self.approving = Approving(self)
         self.draining = False
         self.stop_now = asyncio.Event()
         self.rules = Rules(version=1)
@@ -242,7 +244,10 @@ class Firewall:
         """An agent's CancelRequest, and `then` once the server has taken it in; a wrong key is ignored there too."""
         for known, session in self._cancel.items():
             if known.pid == pid and hmac.compare_digest(known.key, key):
-                self.cancel_upstream(session, then)
+                if session.interrupt():
+                    then()
+                else:
+                    self.cancel_upstream(session, then)
                 session.audit.event("cancel")
                 return
         then()

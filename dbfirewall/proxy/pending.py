@@ -18,6 +18,7 @@ from enum import IntEnum
 from time import perf_counter
 
 from dbfirewall.gate import Judge, Verdict
+from dbfirewall.proxy.release import Release
 
 
 class Owed(IntEnum):
@@ -66,12 +67,12 @@ class Call:
     `total`: rows by its command tags. `cut`: the row limit was reached. `ended`: its outcome is recorded.
     `names_sent`: how many meanings of names had been sent before it, where the statement deallocates.
     `portal`, `bind`, `segment`: the Bind that began it (see `portals.py`), its number and segment; for a Query,
-    `bind` is the number of the last Bind before it.
+    `bind` is the number of the last Bind before it. `release`: what it is run by, where it was held back.
     """
 
     __slots__ = (
-        "audit_id", "bind", "cut", "ended", "judge", "names_sent", "portal", "refused_rows", "rows", "segment",
-        "sent", "sql", "started", "total", "verdict",
+        "audit_id", "bind", "cut", "ended", "judge", "names_sent", "portal", "refused_rows", "release", "rows",
+        "segment", "sent", "sql", "started", "total", "verdict",
     )  # fmt: skip
 
     def __init__(self, audit_id: str, sql: bytes, verdict: Verdict, judge: Judge, sent: int) -> None:
@@ -90,22 +91,24 @@ class Call:
         self.portal = b""
         self.bind = 0
         self.segment = -1
+        self.release: Release | None = None
 
 
 class Prepared:
     """One meaning of a prepared-statement name. `text`: the audit's `sql_member` of `sql`, made once.
 
-    `segment`, `serial`: see `StatementNames`. `from_sql`: by PREPARE. `oids`: its parameters' types, as in a Parse.
+    `oids`: the types of its parameters as Parse gave them. `segment`, `serial`: see `StatementNames`.
+    `from_sql`: by PREPARE.
     """
 
     __slots__ = ("from_sql", "judge", "oids", "segment", "serial", "sql", "text", "verdict")
 
     def __init__(self, sql: bytes, verdict: Verdict, judge: Judge, *, text: str, oids: bytes = b"") -> None:
         self.sql = sql
+        self.oids = oids
         self.verdict = verdict
         self.judge = judge
         self.text = text
-        self.oids = oids
         self.from_sql = False
         self.segment = -1
         self.serial = 0

@@ -13,15 +13,17 @@ from __future__ import annotations
 from collections import deque
 
 from dbfirewall.proxy.pending import Call
+from dbfirewall.proxy.release import Release
 
 
 class Portals:
-    """The portals of one session. `sent`: how many Binds were ever sent."""
+    """The portals of one session. `sent`: how many Binds were ever sent; `segment`: of the last one."""
 
     def __init__(self) -> None:
         self._calls: dict[bytes, list[Call]] = {}
         self._unsettled: deque[Call] = deque()
         self.sent = 0
+        self.segment = -1
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -34,6 +36,7 @@ class Portals:
     def bind(self, name: bytes, call: Call, segment: int) -> None:
         """A Bind was sent in `segment`. Until it is answered, what the name stood for before may still hold."""
         self.sent += 1
+        self.segment = segment
         call.portal, call.bind, call.segment = name, self.sent, segment
         calls = self._calls.get(name)
         if calls is None:
@@ -68,6 +71,10 @@ class Portals:
             del calls[0]
         if not calls:
             del self._calls[name]
+
+    def names_of(self, release: Release) -> list[bytes]:
+        """The portals that `release` let the agent bind."""
+        return [name for name, calls in self._calls.items() if any(call.release is release for call in calls)]
 
     def clear(self) -> None:
         """The transaction is over, and nothing is unsettled."""

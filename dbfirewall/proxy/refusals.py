@@ -13,7 +13,7 @@ from dbfirewall.errors import SqlState
 from dbfirewall.policy.decision import Decision
 from dbfirewall.policy.refusal import ErrorFields, refusal
 from dbfirewall.proxy.pending import Refused
-from dbfirewall.wire.backend import encode_error_response
+from dbfirewall.wire.backend import encode_error_response, encode_notice_response
 from dbfirewall.wire.frontend import Parse, encode_parse, encode_query
 
 
@@ -25,6 +25,16 @@ def error_response(fields: ErrorFields, severity: str = "ERROR") -> bytes:
     if fields.hint:
         values["H"] = fields.hint
     return encode_error_response(values)
+
+
+def notice(fields: ErrorFields) -> bytes:
+    """The whole NoticeResponse message."""
+    values = {"S": "NOTICE", "V": "NOTICE", "C": str(fields.sqlstate), "M": fields.message}
+    if fields.detail:
+        values["D"] = fields.detail
+    if fields.hint:
+        values["H"] = fields.hint
+    return encode_notice_response(values)
 
 
 def fatal(sqlstate: SqlState | str, message: str, *, detail: str = "", hint: str = "") -> bytes:

@@ -42,6 +42,7 @@ async def serve(settings: Settings, rules_path: Path, listener: socket.socket, a
     stop = asyncio.Event()
     try:
         firewall.load()
+        await firewall.approving.start()
         firewall.audit.flush()
         _on_signals(firewall, stop)
         server = await _listen(
@@ -60,6 +61,7 @@ async def serve(settings: Settings, rules_path: Path, listener: socket.socket, a
         await asyncio.wait([web], timeout=5.0)
     finally:
         await firewall.tasks.close()
+        await firewall.approving.close()
         firewall.pool.close()
         firewall.audit.close()
     return 0
@@ -139,7 +141,7 @@ class IdleWatch:
         for session in sessions:
             # Whatever an agent sends is answered, so what was sent to it says whether it was heard of.
             answered, since = seen.get(session.id, (-1, now))
-            if session.pending or answered != session.sent:
+            if session.pending or session.busy or answered != session.sent:
                 since = now
             self._quiet[session.id] = session.sent, since
             if now - since >= self._timeout:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from dbfirewall.errors import ProtocolError, SqlState
@@ -35,7 +36,22 @@ _EMPTY: Final = 4
 MAX_INSPECTED: Final = 1024 * 1024
 """Security limit: the longest message from the server that is held whole in order to look inside."""
 
+MAX_PRIVATE: Final = 16 * 1024 * 1024
+"""Security limit: the same where the firewall itself asked."""
+
+_NEVER_STREAMED: Final[frozenset[int]] = frozenset()
+
 Handler = Callable[[bytes, int, int], bytes | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Diversion:
+    """What `ServerSide.divert` has put aside."""
+
+    handlers: dict[int, Handler]
+    streamed: frozenset[int]
+    max_inspected: int
+    skip_rows: bool
 
 
 class ServerSide:
@@ -48,6 +64,8 @@ class ServerSide:
         self._swallow = False
         self._later: list[Callable[[], None]] = []
         self._skip_rows = True
+        self._streamed = _STREAMED
+        self._max_inspected = MAX_INSPECTED
         self._handlers: dict[int, Handler] = {
             m.DATA_ROW: self._data_row,
             m.COPY_DATA: self._data_row,
@@ -69,6 +87,33 @@ class ServerSide:
             m.COPY_OUT_RESPONSE: self._relay,
             m.COPY_DONE: self._relay,
         }
+
+    # -- diversions -------------------------------------------------------------------------------------------
+
+    @property
+    def handlers(self) -> dict[int, Handler]:
+        """What is done with each kind of message now."""
+        return self._handlers
+
+    def divert(self, handlers: dict[int, Handler], *, whole: bool) -> Diversion:
+        """Use `handlers`, until `restore` is called with what is returned. Not from inside one of them.
+
+        `whole`: rows too are held until they are complete.
+        """
+        before = Diversion(self._handlers, self._streamed, self._max_inspected, skip_rows=self._skip_rows)
+        self._handlers, self._skip_rows = handlers, self._skip_rows and not whole
+        if whole:
+            self._streamed, self._max_inspected = _NEVER_STREAMED, MAX_PRIVATE
+        return before
+
+    def restore(self, before: Diversion) -> None:
+        """Go back to what was done before a `divert`."""
+        self._handlers, self._streamed = before.handlers, before.streamed
+        self._max_inspected, self._skip_rows = before.max_inspected, before.skip_rows
+
+    def after_walk(self, work: Callable[[], None]) -> None:
+        """Do `work` when the chunk at hand has been dealt with, and the agent has got what is its own."""
+        self._later.append(work)
 
     def receive(self, data: bytes) -> None:
         """Take one chunk; relays what is complete, and rows as they come."""
@@ -105,8 +150,8 @@ class ServerSide:
                     "the server sent a message that this session cannot have", SqlState.PROTOCOL
                 )
             if end > size:
-                if kind not in _STREAMED:
-                    if length > MAX_INSPECTED:
+                if kind not in self._streamed:
+                    if length > self._max_inspected:
                         raise ProtocolError("the server sent a message that is too long", SqlState.PROTOCOL)
                     break
                 self._stream_left = end - size
@@ -141,7 +186,7 @@ class ServerSide:
         later, self._later = self._later, []
         for go_on in later:
             go_on()
-        if session.settled is not None and not session.unsettled:
+        if session.settled is not None and not (session.pending if session.settle_all else session.unsettled):
             settle, session.settled = session.settled, None
             settle()
         if session.relieved is not None and len(session.pending) < MAX_PENDING // 2:
@@ -216,12 +261,8 @@ class ServerSide:
         else:
             raise out_of_step()
         session.status = status
-        if status == m.STATUS_IDLE and session.portals and not session.pending:
-            # Where more was sent, some of these may be bound in it; a portal that is gone is the server's to say.
-            session.portals.clear()
-        if session.catalog_changed and status == m.STATUS_IDLE:
-            session.catalog_changed = False
-            session.firewall.catalog_changed(session)
+        if status == m.STATUS_IDLE and (session.portals or session.catalog_changed or session.wants_idle):
+            session.became_idle()
         if session.copy is not CopyState.NONE and not session.pending:
             raise out_of_step()
 
@@ -304,7 +345,7 @@ class ServerSide:
         status = decode_parameter_status(buf, start, end)
         name = status.name.decode("utf-8", "replace").lower()
         wanted = session.tripwires.get(name)
-        value = status.value.decode("utf-8", "replace")
+        value = session.reported[name] = status.value.decode("utf-8", "replace")
         if wanted is None or value == wanted:
             return
         if name not in _NEVER_LOOSENED and ("*" in session.loosened or name in session.loosened):

@@ -15,7 +15,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from dbfirewall.audit import AuditSession, decision_members
 from dbfirewall.errors import AuditError, ProtocolError, SqlState
@@ -28,6 +28,7 @@ from dbfirewall.proxy.pending import Call, CopyState, Owed, Pending, Prepared, R
 from dbfirewall.proxy.pins import Footing
 from dbfirewall.proxy.portals import Portals
 from dbfirewall.proxy.refusals import error_response, fatal, refuse
+from dbfirewall.proxy.release import Release
 from dbfirewall.proxy.upstream import Upstream
 from dbfirewall.wire import messages as m
 
@@ -71,6 +72,8 @@ class Session:
         self.role = role
         self.max_rows = role.limits.max_rows
         self.database = database
+        self.address = ""
+        """Where the agent is connected from."""
         self.application = application
         self.agent_peer = agent_peer
         self.server_peer = upstream.peer
@@ -88,6 +91,16 @@ class Session:
         self.copy = CopyState.NONE
         self.copies = 0
         self.catalog_changed = False
+        self.wants_idle: Callable[[], None] | None = None
+        """Called at each ReadyForQuery that says that no transaction is open."""
+        self.call_ended: Callable[[Release, int | None, str | None], None] = _unheard
+        self.reported = {name.lower(): value for name, value in upstream.parameters.items()}
+        self.busy = False
+        """Whether something is under way on the server that the agent did not send, or not so."""
+        self.interrupt: Callable[[], bool] = bool
+        """The agent cancels: whether that was of something that waits for people."""
+        self.waiting_for = ""
+        """The approval that a statement waits for."""
         self.skipping = False
         self.sent = 0
         self.search_path: tuple[str, ...] | Unchanged | None = UNCHANGED
@@ -98,6 +111,8 @@ class Session:
         self.copy_settled: Callable[[], None] = _nothing
         self.relieved: Callable[[], None] | None = None
         self.settled: Callable[[], None] | None = None
+        self.settle_all = False
+        """Whether `settled` waits for every answer, and not just for those up to the last Sync."""
         self.hold_agent: Callable[[], Callable[[], None]] = lambda: _nothing
         self.facts = SessionFacts(executable=self._executable)
         self._ready: tuple[bytes, Judge, Verdict] | None = None
@@ -180,17 +195,25 @@ class Session:
         return self.audit.statement(self.firewall.audit.sql_member(sql), verdict.audit, params)
 
     def begin_call(
-        self, sql: bytes, verdict: Verdict, params: bytes | None = None, text: str | None = None
+        self,
+        sql: bytes,
+        verdict: Verdict,
+        params: bytes | None = None,
+        text: str | None = None,
+        release: Release | None = None,
     ) -> Call:
-        """An allowed statement is about to run: record it, and note what it may change in the session.
+        """A statement is about to run: record it, and note what it may change in the session.
 
-        `text`: the audit's `sql_member` of `sql`, where it is at hand.
+        `text`: the audit's `sql_member` of `sql`, where it is at hand. `release`: by which it runs, where it was
+        held back.
         """
         verdict.cell.value += 1
         if text is None:
             text = self.firewall.audit.sql_member(sql)
-        audit_id = self.audit.statement(text, verdict.audit, params)
+        approval = None if release is None or release.request is None else release.request.id
+        audit_id = self.audit.statement(text, verdict.audit, params, approval)
         call = Call(audit_id, sql, verdict, self.judge, self.sent)
+        call.release = release
         if verdict.plain:
             return call
         if verdict.loosens:
@@ -210,6 +233,8 @@ class Session:
         call.sent = self.sent
         if call.verdict.changes_catalog and error is None:
             self.catalog_changed = True
+        if call.release is not None:
+            self.call_ended(call.release, rows, error)
 
     def deallocated(self, call: Call, tag: bytes) -> None:
         """A statement that may drop prepared statements has run; `tag`: its command tag."""
@@ -233,6 +258,17 @@ class Session:
             raise ProtocolError("refused", SqlState.INTERNAL)
         return refuse(verdict.error)
 
+    def held_back(
+        self, sql: bytes, verdict: Verdict, fields: ErrorFields, approval: str, params: bytes | None = None
+    ) -> Refused:
+        """Record that a statement may not run now (or not like this); what to put in its place."""
+        verdict.cell.value += 1
+        effects = [effect for statement in verdict.statements for effect in statement.effects]
+        outcome: Literal["gate", "deny"] = "gate" if verdict.outcome == "gate" else "deny"
+        decision = decision_members(effects, outcome, verdict.decision.rule, str(fields.sqlstate))
+        self.audit.statement(self.firewall.audit.sql_member(sql), decision, params or None, approval or None)
+        return refuse(fields)
+
     # -- life -------------------------------------------------------------------------------------------------
 
     @property
@@ -243,7 +279,24 @@ class Session:
     @property
     def idle(self) -> bool:
         """Nothing is running and no transaction is open."""
-        return not self.pending and self.status == m.STATUS_IDLE
+        return not self.pending and self.status == m.STATUS_IDLE and (not self.busy or bool(self.waiting_for))
+
+    def became_idle(self) -> None:
+        """ReadyForQuery says that no transaction is open."""
+        if self.portals and not self.pending:
+            # Where more was sent, some of these may be bound in it; a portal that is gone is the server's to say.
+            self.portals.clear()
+        if self.catalog_changed:
+            self.catalog_changed = False
+            self.firewall.catalog_changed(self)
+        if self.wants_idle is not None:
+            self.wants_idle()
+
+    def say(self, messages: bytes) -> None:
+        """Send the agent what the server did not send, or not so."""
+        self.sent += len(messages)
+        self.firewall.bytes_to_agent.value += len(messages)
+        self.agent_peer.send(messages)
 
     def refresh_judge(self) -> None:
         """Take the current judge: rules were reloaded, the catalog changed, or the search_path did."""
@@ -280,9 +333,9 @@ class Session:
         if self.ended:
             return
         self.ended = True
-        running = bool(self.pending) and not self.server_peer.lost
+        running = (bool(self.pending) or (self.busy and not self.waiting_for)) and not self.server_peer.lost
         self.agent_peer.close(b"" if self.torn else last)
-        if abort or self.pending or self.server_peer.queued():
+        if abort or running or self.pending or self.server_peer.queued():
             self.server_peer.abort()
         else:
             self.server_peer.close(m.TERMINATE_MESSAGE)
@@ -312,3 +365,7 @@ class Session:
 
 def _nothing() -> None:
     """Until the agent's side is there."""
+
+
+def _unheard(_release: Release, _rows: int | None, _error: str | None) -> None:
+    """Until the gates are there."""

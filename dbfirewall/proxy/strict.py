@@ -31,6 +31,7 @@ from dbfirewall.policy.refusal import refusal
 from dbfirewall.proxy.agent_side import AgentSide
 from dbfirewall.proxy.agent_stream import Outcome
 from dbfirewall.proxy.pending import Added, Owed, Pending, added_entry
+from dbfirewall.proxy.release import Release
 from dbfirewall.proxy.server_side import Handler, ServerSide, out_of_step
 from dbfirewall.proxy.session import Session
 from dbfirewall.sql.facts import Effect
@@ -137,13 +138,13 @@ class StrictAgentSide(AgentSide):
         self._open(b"")
         return False
 
-    def _run_query(self, sql: bytes, verdict: Verdict) -> Outcome:
+    def _run_query(self, sql: bytes, verdict: Verdict, release: Release | None = None) -> Outcome:
         session = self.session
         if len(verdict.statements) > 1:
             return self._refuse(Owed.QUERY, "This role sends one statement at a time (pin: strict).", sql)
         if _unprovable(verdict):
             return self._refuse(Owed.QUERY, _UNPROVABLE, sql)
-        call = session.begin_call(sql, verdict)
+        call = session.begin_call(sql, verdict, release=release)
         session.portals.close(b"", session.portals.sent)
         if verdict.decision is HOUSEKEEPING or not verdict.statements:
             session.pending.append(Pending(Owed.QUERY, call))
@@ -171,7 +172,7 @@ class StrictAgentSide(AgentSide):
     def _refuse(self, kind: Owed, reason: str, sql: bytes = b"") -> bytes:
         decision = Decision("deny", SqlState.NOT_UNDERSTOOD, "pin: strict", reason, retry="after-rewrite")
         refused = self.session.refused_by(sql, refusal(decision), "pin: strict")
-        return self._poison(kind, refused)
+        return self.poison(kind, refused)
 
     # -- extended protocol ------------------------------------------------------------------------------------
 

@@ -58,7 +58,7 @@ def test_an_execute_is_judged_by_what_its_name_means_then(stage: Stage) -> None:
         "P b: EXECUTE a", "B p=b", "C S a", "P a: DELETE FROM orders", "P !", "S",
     )  # fmt: skip
     stage.server("1", "2", "3", "1", "E !", "Z I").agent_gets(
-        "1", "Z I", "1", "2", "3", "1", "E ZG001", "Z I"
+        "1", "Z I", "1", "2", "3", "1", "E 0A000", "Z I"
     )
 
 

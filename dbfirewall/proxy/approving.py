@@ -1,0 +1,302 @@
+"""Release gates as the whole process has them: the store's service, previews, undo, and what became of releases.
+
+An end that this process saw goes to the store at once (`end`). One that nobody saw is asked of the server by the
+transaction's name (`resolve`): committed, so it ran; aborted, so it did not. Without a name, only a person can say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from dbfirewall.approvals.model import Parameter, Preview, Request, State
+from dbfirewall.approvals.postgres import PostgresStore
+from dbfirewall.approvals.service import Approvals
+from dbfirewall.approvals.sqlite import SqliteStore
+from dbfirewall.approvals.store import Store
+from dbfirewall.audit.record import Event, Scalar
+from dbfirewall.errors import AuditError, ConfigError, StoreError
+from dbfirewall.gate import SessionFacts
+from dbfirewall.policy import refusal
+from dbfirewall.policy.refusal import ErrorFields
+from dbfirewall.preview import undo
+from dbfirewall.preview.make import make_preview
+from dbfirewall.preview.restore import restore_sql, restore_statements
+from dbfirewall.preview.talk import ServerError, Talk
+from dbfirewall.proxy.pins import pins
+from dbfirewall.proxy.release import Release, Way
+from dbfirewall.proxy.side import SideConnection, side_connection
+from dbfirewall.proxy.upstream import UpstreamError
+from dbfirewall.settings import Settings, is_dsn
+from dbfirewall.sql.facts import Statement
+from dbfirewall.sql.read import read
+
+if TYPE_CHECKING:
+    from dbfirewall.proxy.firewall import Firewall
+
+log = logging.getLogger(__name__)
+
+STORE_FILE: Final = "approvals.sqlite3"
+
+UNREACHABLE_SECONDS: Final = 900.0
+"""How long the server is asked what became of a release, before a person has to find out."""
+
+PREVIEWS_AT_ONCE: Final = 4
+"""Security limit: previews that are made at the same time, each on a server connection of its own."""
+
+
+class Approving:
+    """See the module's docstring. `approvals`: None until `start`, and where nothing is ever gated (tests)."""
+
+    def __init__(self, firewall: Firewall) -> None:
+        self._firewall = firewall
+        self._previews = asyncio.Semaphore(PREVIEWS_AT_ONCE)
+        self.approvals: Approvals | None = None
+
+    async def start(self) -> None:
+        """Open the store; one that can't be opened is tried again, and refuses only what is gated."""
+        firewall = self._firewall
+        settings = firewall.settings
+        approvals = Approvals(
+            make_store(settings), firewall.metrics, self._record,
+            instance=_instance(settings.state), retention=settings.approvals.retention,
+        )  # fmt: skip
+        await approvals.start(firewall.tasks.spawn, self.resolve)
+        if approvals.available:
+            log.error("the store of approvals: %s", approvals.available)
+        self.approvals = approvals
+
+    async def close(self) -> None:
+        """Let go of the store."""
+        if self.approvals is not None:
+            await self.approvals.close()
+
+    def _record(self, event: Event, **members: Scalar) -> None:
+        self._firewall.audit.event(event, **members)
+        self._firewall.audit.flush()
+
+    def url(self, request_id: str) -> str:
+        """Where people decide a request."""
+        settings = self._firewall.settings
+        admin = settings.admin
+        host = f"[{admin.host}]" if ":" in admin.host else admin.host
+        return f"{settings.approvals.public_url or f'http://{host}:{admin.port}'}/approvals/{request_id}"
+
+    @asynccontextmanager
+    async def side(self, role: str, database: str) -> AsyncIterator[SideConnection]:
+        """A server connection with a role's login, pinned like its sessions. Raises UpstreamError."""
+        firewall = self._firewall
+        rule = firewall.rules.roles.get(role)
+        catalog = firewall.catalogs.current(database)
+        target, credentials = firewall.targets.get(database), firewall.credentials.get((database, role))
+        if rule is None or catalog is None or target is None or credentials is None:
+            raise UpstreamError("the rules no longer have this role in this database")
+        wanted = pins(rule, firewall.search_path(rule, database), catalog.server_version)
+        async with side_connection(target, credentials, wanted) as talk:
+            yield talk
+
+    # -- previews ---------------------------------------------------------------------------------------------
+
+    def preview_soon(self, request: Request, statements: Sequence[Statement]) -> None:
+        """Find out what the statement would do, beside everything else."""
+        self._firewall.tasks.spawn(f"preview of {request.id}", self._preview(request, statements))
+
+    async def renew_preview(self, request: Request) -> Request | None:
+        """Make the preview of a pending request anew; None where it is not pending any more. Raises StoreError."""
+        snapshot, firewall = request.snapshot, self._firewall
+        role = firewall.rules.roles.get(snapshot.role)
+        judge = role and firewall.judge(
+            role, snapshot.database, snapshot.application, firewall.search_path(role, snapshot.database)
+        )
+        if not judge:
+            return None
+        verdict = judge.judge_reading(snapshot.sql, read(snapshot.sql), SessionFacts())
+        return await self._preview(request, verdict.statements)
+
+    async def _preview(self, request: Request, statements: Sequence[Statement]) -> Request | None:
+        snapshot, approvals = request.snapshot, self.approvals
+        if approvals is None:
+            return None
+        try:
+            async with self._previews, self.side(snapshot.role, snapshot.database) as talk:
+                preview = await make_preview(talk, snapshot, statements, request.options, now=approvals.now())
+        except (UpstreamError, ConnectionError, ServerError) as error:
+            preview = no_preview(f"There is no preview: {error}.", approvals.now())
+        except Exception:  # whatever it was: people must be able to decide all the same, and be told
+            log.exception("preview of %s", request.id)
+            preview = no_preview("There is no preview, because making it failed.", approvals.now())
+        return await approvals.attach_preview(request.id, preview)
+
+    # -- undo -------------------------------------------------------------------------------------------------
+
+    async def keep_undo(self, talk: Talk, release: Release) -> None:
+        """Keep what undoes a release, before it is final. Raises UndoError, ServerError, ConnectionError."""
+        if not release.captured or release.request is None or self.approvals is None:
+            return
+        documents = await undo.complete(talk, release.captured, release.affected)
+        try:
+            for number, document in enumerate(documents):
+                rows = len(json.loads(document).get("rows", ()))
+                await self.approvals.keep_undo(release.request.id, number, document, rows)
+        except StoreError as error:
+            raise undo.UndoError(f"the rows for undo can't be kept: {error}") from None
+
+    def undo_lost(self, release: Release, error: undo.UndoError) -> ErrorFields:
+        """What the agent hears where undo could not be had after all."""
+        request_id = release.request.id if release.request is not None else ""
+        return refusal.withdrawn(release.verdict.decision, request_id, note=str(error))
+
+    async def undo_plan(self, request: Request) -> tuple[str, list[dict[str, Any]]]:
+        """The SQL that restores what an approved statement changed, and its tables (`name`, `rows`)."""
+        if self.approvals is None:
+            return "", []
+        documents = await self.approvals.undo(request.id)
+        tables = [json.loads(document) for document in documents]
+        return restore_sql(documents), [
+            {"name": str(one.get("table", "")), "rows": len(one.get("rows", ()))} for one in tables
+        ]
+
+    async def apply_undo(self, request: Request, approver: str) -> int:
+        """Run it as the role's login, in one transaction; how many rows were restored. Raises ServerError, …."""
+        if self.approvals is None:
+            return 0
+        snapshot = request.snapshot
+        statements = restore_statements(await self.approvals.undo(request.id))
+        self._record("approval_undone", approval=request.id, approver=approver, role=snapshot.role,
+                     database=snapshot.database)  # fmt: skip
+        restored = 0
+        async with self.side(snapshot.role, snapshot.database) as talk:
+            await talk.run("BEGIN")
+            for statement in statements:
+                word = (await talk.run(statement)).tag.rpartition(" ")[2]
+                restored += int(word) if word.isdecimal() else 0
+            await talk.run("COMMIT")
+        return restored
+
+    # -- what became of it ------------------------------------------------------------------------------------
+
+    async def abandoned(self, request: Request) -> None:
+        """Its agent left, or cancelled, while the statement was held."""
+        if self.approvals is None:
+            return
+        try:
+            if request.options.cancel_on_disconnect:
+                await self.approvals.withdraw(request.id, "its agent left or cancelled while it waited.")
+            else:
+                await self.approvals.mark(request.id, agent_gone=True)
+        except StoreError as error:
+            log.warning("%s: its agent left, which can't be noted: %s", request.id, error)
+
+    async def end(self, release: Release, state: State, *, note: str = "", error: str = "") -> None:
+        """This is what became of it; where the store does not answer, it is told later."""
+        request = release.request
+        if request is None or self.approvals is None:
+            return
+        affected = release.affected if state in (State.DONE, State.OUTSIDE) else ()
+        await self.approvals.finish(
+            request.id, state, affected=affected, error=error, note=note, attempt=request.attempts
+        )
+
+    def ended_plain(self, release: Release) -> None:
+        """A statement that ran without a transaction of ours has ended, well or in an error."""
+        state = State.DONE
+        if not release.ran:
+            state = State.APPROVED if release.reads else State.FAILED
+        self._firewall.tasks.spawn("end of a release", self.end(release, state, error=release.error))
+
+    def transaction_over(self, release: Release) -> None:
+        """The agent's transaction has ended; the server knows how. What ran in none by now never ran."""
+        if release.way is Way.PLAIN:
+            self._firewall.tasks.spawn(
+                "end of a release", self.end(release, State.APPROVED, note="it was never run.")
+            )
+        else:
+            self._ask_server(release)
+
+    def session_over(self, release: Release) -> None:
+        """The session ended before the end of the release was known."""
+        if release.way is Way.PLAIN and release.reads:
+            note = "the session ended while it was run."
+            self._firewall.tasks.spawn("end of a release", self.end(release, State.APPROVED, note=note))
+        else:
+            self._ask_server(release)
+
+    def _ask_server(self, release: Release) -> None:
+        request = release.request
+        if request is None or self.approvals is None:
+            return
+        self.approvals.doubt(request.id)
+        self._firewall.tasks.spawn(f"outcome of {request.id}", self._resolve_now(request))
+
+    async def _resolve_now(self, request: Request) -> None:
+        """As `resolve`; where it comes to nothing, the service asks again every few seconds."""
+        try:
+            await self.resolve(request)
+        except (StoreError, OSError) as error:
+            log.warning("the outcome of %s is not known yet: %s", request.id, error)
+
+    async def resolve(self, request: Request) -> None:
+        """Ask the server what became of a release, and tell the store once that is known."""
+        approvals = self.approvals
+        if approvals is None:
+            return
+        state, note = State.UNKNOWN, "it ran in no transaction that the server could be asked about."
+        if request.xid:
+            try:
+                status = await self._status(request)
+            except (UpstreamError, ServerError) as error:
+                log.warning("the outcome of %s is not known yet: %s", request.id, error)
+                status = "unreachable"
+            waited = approvals.now() - request.updated_at
+            if status == "in progress" or (status == "unreachable" and waited < UNREACHABLE_SECONDS):
+                return
+            state, note = _OUTCOMES.get(
+                status, (State.UNKNOWN, "the server no longer knows what became of it.")
+            )
+        await approvals.finish(request.id, state, note=note, xid=request.xid, attempt=request.attempts)
+
+    async def _status(self, request: Request) -> str:
+        async with self.side(request.snapshot.role, request.snapshot.database) as talk:
+            xid = Parameter(0, 0, request.xid.encode())
+            result = await talk.run("SELECT pg_catalog.pg_xact_status($1::pg_catalog.xid8)", [xid])
+        return result.rows[0][0] or "forgotten"
+
+
+_OUTCOMES: Final = {
+    "committed": (State.DONE, "the server says that its transaction was committed."),
+    "aborted": (State.APPROVED, "the server says that its transaction was rolled back: it may run again."),
+}
+
+
+def make_store(settings: Settings) -> Store:
+    """The store that the settings name. Raises ConfigError where its password can't be read."""
+    where, file = settings.approvals.store, settings.approvals.store_password_file
+    if not is_dsn(where):
+        return SqliteStore(Path(where) if where else settings.state / STORE_FILE)
+    try:
+        password = file.read_text(encoding="utf-8").rstrip("\r\n") if file is not None else None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"approvals.store_password_file cannot be read ({type(error).__name__})") from None
+    return PostgresStore(where, password=password)
+
+
+def _instance(state: Path) -> str:
+    """What this firewall is called in the store: the same after a restart on the same state folder."""
+    file = state / "instance"
+    try:
+        if not file.exists():
+            file.write_text(secrets.token_hex(8), encoding="ascii")
+        return file.read_text(encoding="ascii").strip()[:64]
+    except (OSError, UnicodeDecodeError) as error:
+        raise AuditError(f"the state folder cannot be used: {error}") from error
+
+
+def no_preview(why: str, now: float) -> Preview:
+    """In the place of a preview that could not be made."""
+    return Preview(now, notes=(why,))
