@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, PlainValidator, ValidationError
+from pydantic import BeforeValidator, Field, PlainValidator, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from dbfirewall.errors import ConfigError
@@ -23,6 +23,7 @@ from dbfirewall.policy.fields import nearest
 from dbfirewall.policy.keys import Location, unknown_keys
 from dbfirewall.policy.loader import Document, parse_document, read_file
 from dbfirewall.policy.units import parse_duration
+from dbfirewall.web_names import parse_header, parse_hosts, parse_networks
 
 ENVIRONMENT_PREFIX: Final = "DBFIREWALL_"
 
@@ -209,6 +210,26 @@ class ApprovalSettings(Model):
     public_url: Annotated[str, PlainValidator(parse_url)] = ""
 
 
+class ConsoleSettings(Model):
+    """The approvers' console. `hosts`: further names by which people reach it. Times in seconds.
+
+    `auth_header`: where an authenticating reverse proxy names the approver; `trusted_proxies`: those whose word
+    counts, for that and for X-Forwarded-For. `idle_timeout`, `lifetime`: of who is signed in.
+    """
+
+    hosts: Annotated[tuple[str, ...], PlainValidator(parse_hosts)] = ()
+    auth_header: Annotated[str, PlainValidator(parse_header)] = ""
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], PlainValidator(parse_networks)] = ()
+    idle_timeout: Seconds = 1800.0
+    lifetime: Seconds = 43_200.0
+
+    @model_validator(mode="after")
+    def _somebody_is_trusted(self) -> Self:
+        if self.auth_header and not self.trusted_proxies:
+            raise ValueError("`auth_header` needs `trusted_proxies`: whose word would it be otherwise?")
+        return self
+
+
 class Settings(Model):
     """All settings of one process. `tls`: None where nothing was said, "off" where that was said."""
 
@@ -222,6 +243,7 @@ class Settings(Model):
     parse: ParseSettings = ParseSettings()
     catalog: CatalogSettings = CatalogSettings()
     approvals: ApprovalSettings = ApprovalSettings()
+    console: ConsoleSettings = ConsoleSettings()
 
 
 def setting_keys() -> tuple[str, ...]:

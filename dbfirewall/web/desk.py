@@ -15,7 +15,8 @@ from dbfirewall.approvals.document import document
 from dbfirewall.approvals.model import Envelope, Request, State
 from dbfirewall.approvals.service import DEFAULT, Conflict, Default, NotAllowed, NotFound
 from dbfirewall.approvals.store import Query
-from dbfirewall.errors import AuditError, StoreError
+from dbfirewall.errors import AuditError, DbfirewallError, StoreError
+from dbfirewall.preview.talk import ServerError
 from dbfirewall.web.auth import Identity
 from dbfirewall.web.problems import Problem
 from dbfirewall.web.schema import ApproveBody, DenyBody, SettleBody
@@ -123,7 +124,18 @@ class Desk:
         request = await self._own(who, request_id)
         if not request.undo_rows:
             raise Problem(404, "No rows were kept of this request.")
-        return await _stored(self._state.apply_undo(request, who.approver))
+        try:
+            return await _stored(self._state.apply_undo(request, who.approver))
+        except ServerError as error:
+            raise Problem(409, f"The server refused it, and nothing has changed: {error}") from None
+        except ConnectionError as error:
+            raise Problem(
+                503, f"The connection to the server was lost: {error}. Look whether it was done."
+            ) from None
+        except Problem:
+            raise
+        except DbfirewallError as error:
+            raise Problem(503, f"It was not done: {error}") from error
 
     async def _own(self, who: Identity, request_id: str) -> Request:
         request = await self.one(request_id)

@@ -83,6 +83,8 @@ audit: {fsync: always, max_bytes: 1GiB, sql: fingerprint}
 parse: {inline_bytes: 1KiB, deadline: 1s}
 catalog: {refresh: 1h}
 approvals: {store: a.db, store_password_file: password, retention: 7d, public_url: "https://gate.example/x/"}
+console:
+  {hosts: [a.example], auth_header: X-User, trusted_proxies: [::1], idle_timeout: 1m, lifetime: 1h}
 """
     )
     settings = load_settings(config, {})
@@ -113,6 +115,8 @@ def test_every_value_can_come_from_the_environment(tmp_path: Path) -> None:
         "tls.key": str(tmp_path / "pem"), "tls.client_ca": str(tmp_path / "pem"),
         "approvals.store": "postgresql://me:secret@localhost/store", "approvals.retention": "1h",
         "approvals.store_password_file": str(tmp_path / "pem"), "approvals.public_url": "http://gate:1",
+        "console.hosts": "gate", "console.auth_header": "X-User", "console.trusted_proxies": "::1, 10.0.0.0/8",
+        "console.idle_timeout": "1m", "console.lifetime": "1h",
     }  # fmt: skip
     assert {*values, "tls"} == set(setting_keys())
     settings = load_settings(None, {environment_name(key): value for key, value in values.items()})
@@ -279,3 +283,34 @@ def test_the_store_s_password_is_not_shown() -> None:
     environ = {**NOWHERE, "DBFIREWALL_APPROVALS_STORE": "postgresql://me:hush@localhost/store"}
     assert "hush" not in repr(load_settings(None, environ))
     assert "hush" not in complaint(None, None, **environ, DBFIREWALL_AUDIT_FSYNC="x")
+
+
+def test_the_console_behind_a_proxy(config: Path) -> None:
+    """Hosts, networks and headers are lists in a file, and texts with commas in a variable."""
+    config.write_text(
+        "console: {hosts: [Fw.Example], trusted_proxies: [10.0.0.0/8, '::1'], auth_header: X-User}\n"
+    )
+    console = load_settings(config, NOWHERE).console
+    assert (console.hosts, console.auth_header) == (("fw.example",), "x-user")
+    assert [str(network) for network in console.trusted_proxies] == ["10.0.0.0/8", "::1/128"]
+    environ = {**NOWHERE, "DBFIREWALL_CONSOLE_TRUSTED_PROXIES": "192.0.2.1, 192.0.2.2"}
+    assert [str(network) for network in load_settings(None, environ).console.trusted_proxies] == [
+        "192.0.2.1/32", "192.0.2.2/32",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("HOSTS", "https://fw.example", "is not a host name"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8", "has host bits set"),
+        ("TRUSTED_PROXIES", "everybody", "does not appear to be"),
+        ("AUTH_HEADER", "Authorization", "browsers send themselves"),
+        ("AUTH_HEADER", "sec-fetch-site", "browsers send themselves"),
+        ("AUTH_HEADER", "X User", "is not a header's name"),
+        ("AUTH_HEADER", "X-User", "needs `trusted_proxies`"),
+    ],
+)
+def test_a_console_that_nobody_could_trust(name: str, value: str, why: str) -> None:
+    """Names that are none, and a header that anybody could send, are refused at start."""
+    assert why in complaint(None, None, **{f"DBFIREWALL_CONSOLE_{name}": value})
