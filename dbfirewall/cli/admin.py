@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-from dbfirewall.approvals.model import Request
 from dbfirewall.approvals.service import Approvals
 from dbfirewall.errors import AuditError, StoreError
 from dbfirewall.policy.models import Rules
-from dbfirewall.preview.restore import restore_sql
 from dbfirewall.proxy.firewall import Firewall
 from dbfirewall.proxy.session import Session
+from dbfirewall.settings import Settings
+from dbfirewall.web.options import WebOptions
 from dbfirewall.web.state import SessionView, SlackHandler
 
 log = logging.getLogger(__name__)
@@ -28,14 +27,16 @@ class AdminView:
         self.metrics_text = firewall.metrics_text
         self.health = firewall.health
         self.readiness = firewall.readiness
+        self.renew_preview = firewall.approving.renew_preview
+        self.undo_plan = firewall.approving.undo_plan
+        self.apply_undo = firewall.approving.apply_undo
 
     @property
     def approvals(self) -> Approvals:
         """The requests for approval. Raises StoreError where there are none."""
-        approving: Any = getattr(self._firewall, "approving", None)
-        if approving is None or approving.approvals is None:
+        approvals = self._firewall.approving.approvals
+        if approvals is None:
             raise StoreError("it has not been opened yet")
-        approvals: Approvals = approving.approvals
         return approvals
 
     @property
@@ -70,27 +71,22 @@ class AdminView:
         """Start a task that is owned by the process."""
         return self._firewall.tasks.spawn(name, work)
 
-    async def renew_preview(self, request: Request) -> Request | None:
-        """Make the preview of a pending request anew; None where it is not pending any more."""
-        approving: Any = getattr(self._firewall, "approving", None)
-        renewed: Request | None = await approving.renew_preview(request)
-        return renewed
 
-    async def undo_plan(self, request: Request) -> tuple[str, list[dict[str, Any]]]:
-        """The SQL that restores what an approved statement changed, and its tables (`name`, `rows`)."""
-        documents = await self.approvals.undo(request.id)
-        tables = [json.loads(text) for text in documents]
-        return restore_sql(documents), [{"name": one["table"], "rows": len(one["rows"])} for one in tables]
-
-    async def apply_undo(self, request: Request, approver: str) -> int:
-        """Run it as the role's login; returns how many rows were restored."""
-        approving: Any = getattr(self._firewall, "approving", None)
-        restored: int = await approving.apply_undo(request, approver)
-        return restored
+def web_options(settings: Settings) -> WebOptions:
+    """What the settings say of console and API."""
+    console = settings.console
+    return WebOptions(
+        public_url=settings.approvals.public_url,
+        hosts=frozenset(console.hosts),
+        auth_header=console.auth_header,
+        trusted_proxies=console.trusted_proxies,
+        idle=console.idle_timeout,
+        lifetime=console.lifetime,
+    )
 
 
 def _view(session: Session) -> SessionView:
-    if getattr(session, "waiting_for", ""):
+    if session.waiting_for:
         doing = "waiting for approval"
     elif session.pending:
         doing = "running"

@@ -85,11 +85,10 @@ def raise_file_limit(settings: Settings) -> None:
 def run(settings: Settings, rules_path: Path) -> int:
     """Run the proxy and the admin listener on uvloop; returns the exit status."""
     # Imported here: the other commands should not pay for the proxy and the parsers.
-    from dbfirewall.cli.admin import AdminView  # noqa: PLC0415
+    from dbfirewall.cli.admin import AdminView, web_options  # noqa: PLC0415
     from dbfirewall.proxy.firewall import Firewall  # noqa: PLC0415
     from dbfirewall.proxy.server import serve as serve_proxy  # noqa: PLC0415
     from dbfirewall.web.app import create_app  # noqa: PLC0415
-    from dbfirewall.web.options import WebOptions  # noqa: PLC0415
     from dbfirewall.web.server import bind, serve_admin  # noqa: PLC0415
 
     with (
@@ -99,7 +98,7 @@ def run(settings: Settings, rules_path: Path) -> int:
     ):
 
         async def admin(firewall: Firewall, shutdown: asyncio.Event) -> None:
-            app = create_app(AdminView(firewall), WebOptions(), shutdown)
+            app = create_app(AdminView(firewall), web_options(settings), shutdown)
             await serve_admin(app, admin_listener, shutdown)
 
         return runner.run(serve_proxy(settings, rules_path, listener, admin))
