@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import shutil
@@ -15,8 +16,9 @@ from pathlib import Path
 
 import psycopg
 
+from demo.gate import APPROVER, gated
 from demo.screen import DIM, GREEN, RED, heading, paint, say, show
-from demo.steps import STEPS, perform
+from demo.steps import STEPS, Outcome, perform
 from tests.support.embedded import EmbeddedPostgres
 from tests.support.firewall import ROOT, Firewall
 from tests.support.ports import preferred_port
@@ -34,9 +36,10 @@ def main() -> int:
     say(paint("Starting PostgreSQL (embedded) and the firewall …", DIM))
     with EmbeddedPostgres(password=secrets.token_urlsafe(12)) as server:
         login_password, agent_password = secrets.token_urlsafe(18), secrets.token_urlsafe(18)
+        approver_token = secrets.token_urlsafe(18)
         create_shop(server, login_password)
         firewall = Firewall(
-            complete_rules(server, agent_password),
+            complete_rules(server, agent_password, approver_token),
             FOLDER,
             environment={"SHOP_SUPPORT_PASSWORD": login_password},
             port=preferred_port(6432),
@@ -45,12 +48,16 @@ def main() -> int:
         with firewall:
             dsn = firewall.dsn(AGENT, agent_password, "shop")
             failures = play(dsn)
-            failures += survived(server)
+            outcome = gated(dsn, firewall, approver_token, len(STEPS) + 1)
+            if "DEMO_EXIT" in os.environ and outcome.sqlstate:
+                failures += 1
+                say(paint("   expected it to run once it was approved", RED))
+            failures += survived(server, outcome)
             show_audit(firewall)
             if failures:
                 say(paint(f"\n{failures} of the steps did not come out as they must", RED))
             elif "DEMO_EXIT" not in os.environ:
-                leave_up(firewall, dsn)
+                leave_up(firewall, dsn, approver_token)
     return 1 if failures else 0
 
 
@@ -63,11 +70,14 @@ def create_shop(server: EmbeddedPostgres, login_password: str) -> None:
         connection.execute((HERE / "shop.sql").read_bytes())
 
 
-def complete_rules(server: EmbeddedPostgres, agent_password: str) -> str:
-    """demo/rules.yaml, with this run's server and the agent's credential."""
+def complete_rules(server: EmbeddedPostgres, agent_password: str, approver_token: str) -> str:
+    """demo/rules.yaml, with this run's server and the credentials of the agent and of the approver."""
+    digest = hashlib.sha256(approver_token.encode()).hexdigest()
     return f"""{(HERE / "rules.yaml").read_text()}
 agents:
   {AGENT}: {{role: support, database: shop, password: "{verifier(agent_password)}"}}
+approvers:
+  {APPROVER}: {{groups: [dba], token: "sha256:{digest}"}}
 databases:
   shop:
     dsn: postgresql://{server.host}:{server.port}/shop?sslmode=disable
@@ -90,11 +100,12 @@ def play(dsn: str) -> int:
     return failures
 
 
-def survived(server: EmbeddedPostgres) -> int:
-    """Ask the server itself, past the firewall, whether everything is still there; 0 if it is."""
+def survived(server: EmbeddedPostgres, outcome: Outcome) -> int:
+    """Ask the server itself, past the firewall, whether all but what was approved is still there; 0 if it is."""
+    deleted = int(outcome.tag.split()[1]) if outcome.tag else 0
     with psycopg.connect(admin_url(server, "shop")) as connection:
         row = connection.execute("SELECT count(*), count(DISTINCT status) FROM orders").fetchone()
-    intact = row == (1500, 4)
+    intact = row == (1500 - deleted, 4)
     verdict = paint("checked", GREEN) if intact else paint("harmed ", RED)
     say(f"\n   {verdict}  straight on the server: (orders, kinds of status) = {row}")
     return 0 if intact else 1
@@ -114,11 +125,12 @@ def show_audit(firewall: Firewall) -> None:
     subprocess.run(command, cwd=ROOT, env=firewall.environment, check=True)  # noqa: S603  our own command
 
 
-def leave_up(firewall: Firewall, dsn: str) -> None:
+def leave_up(firewall: Firewall, dsn: str, approver_token: str) -> None:
     """Say how to try it, and wait for Ctrl-C or for the firewall's end."""
     heading("It is still running. Try it yourself:")
     say(f"   psql '{dsn}'")
     say(f"   rules    {firewall.rules.relative_to(ROOT)}")
+    say(f"   console  {firewall.admin_url}/  (token of {APPROVER}: {approver_token})")
     say(f"   metrics  {firewall.admin_url}/metrics")
     say(paint("   Ctrl-C ends it.", DIM))
     try:

@@ -56,10 +56,10 @@ STEPS = (
         "42501",
     ),
     Step("An UPDATE that forgot its WHERE", "UPDATE orders SET status = 'returned'", "42501"),
-    Step(
-        "A DELETE, which a human has to approve", "DELETE FROM orders WHERE ordered < '2026-02-01'", "ZG001"
-    ),
 )
+
+DELETE = Step("A DELETE, which a human has to approve", "DELETE FROM orders WHERE ordered < '2026-02-01'")
+"""It is rehearsed before it runs, and runs once somebody has approved it."""
 
 
 def perform(connection: Connection, step: Step) -> Outcome:
