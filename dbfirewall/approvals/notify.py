@@ -110,8 +110,9 @@ class Notifier:
                 while True:
                     self._woken.clear()
                     try:
-                        await self._announce()
-                        await self._start_due(client)
+                        if self._channels():
+                            await self._announce()
+                            await self._start_due(client)
                     except DbfirewallError as error:
                         log.warning("notifications wait for the store: %s", error)
                     try:
@@ -127,16 +128,13 @@ class Notifier:
 
     async def _announce(self) -> None:
         """Note what is owed to whom: of all that is pending, and of what changed a short while ago."""
-        channels = self._channels()
-        if not channels:
-            return
         now = self._now()
         pending = await self._requests.list(Query(states=(State.PENDING,), limit=1000))
         recent = await self._requests.list(Query(limit=200))
         fresh = [one for one in recent if now - one.updated_at < RECENT_SECONDS]
         ready = [one for one in pending if one.preview is not None or now - one.created_at > PREVIEW_SECONDS]
         over = [one for one in fresh if one.state is not State.PENDING]
-        owed = list(_owed([*ready, *over], channels))
+        owed = list(_owed([*ready, *over], self._channels()))
         if owed:
             await self._outbox.owe(owed, now)
 

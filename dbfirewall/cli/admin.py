@@ -52,7 +52,7 @@ class AdminView:
     @property
     def slack(self) -> SlackHandler | None:
         """The handler of Slack's buttons; None where they are not set up."""
-        return None
+        return self._firewall.approving.slack
 
     def sessions(self) -> Sequence[SessionView]:
         """The agents' sessions in this process."""

@@ -15,11 +15,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from dbfirewall.approvals.message import Channel
 from dbfirewall.approvals.model import Parameter, Preview, Request, State
+from dbfirewall.approvals.notify import Notifier
+from dbfirewall.approvals.outbox import StoreOutbox
 from dbfirewall.approvals.postgres import PostgresStore
 from dbfirewall.approvals.service import Approvals
+from dbfirewall.approvals.slack import SlackButtons
 from dbfirewall.approvals.sqlite import SqliteStore
-from dbfirewall.approvals.store import Store
+from dbfirewall.approvals.stepped import SteppedStore
 from dbfirewall.audit.record import Event, Scalar
 from dbfirewall.errors import AuditError, ConfigError, StoreError
 from dbfirewall.gate import SessionFacts
@@ -63,14 +67,36 @@ class Approving:
         """Open the store; one that can't be opened is tried again, and refuses only what is gated."""
         firewall = self._firewall
         settings = firewall.settings
+        store = make_store(settings)
         approvals = Approvals(
-            make_store(settings), firewall.metrics, self._record,
+            store, firewall.metrics, self._record,
             instance=_instance(settings.state), retention=settings.approvals.retention,
         )  # fmt: skip
         await approvals.start(firewall.tasks.spawn, self.resolve)
         if approvals.available:
             log.error("the store of approvals: %s", approvals.available)
         self.approvals = approvals
+        notifier = Notifier(
+            store,
+            StoreOutbox(store),
+            self._channels,
+            self.url,
+            firewall.metrics.notifications.inc,
+            approvals.now,
+        )
+        store.on_change(notifier.wake)
+        firewall.tasks.spawn("notifications", notifier.run())
+
+    def _channels(self) -> Sequence[Channel]:
+        return self._firewall.channels
+
+    @property
+    def slack(self) -> SlackButtons | None:
+        """The handler of Slack's buttons; None where no channel has them."""
+        signed = any(channel.kind == "slack" and channel.secret is not None for channel in self._channels())
+        if self.approvals is None or not signed:
+            return None
+        return SlackButtons(self.approvals, self._channels, lambda: self._firewall.rules, self.approvals.now)
 
     async def close(self) -> None:
         """Let go of the store."""
@@ -274,7 +300,7 @@ _OUTCOMES: Final = {
 }
 
 
-def make_store(settings: Settings) -> Store:
+def make_store(settings: Settings) -> SteppedStore:
     """The store that the settings name. Raises ConfigError where its password can't be read."""
     where, file = settings.approvals.store, settings.approvals.store_password_file
     if not is_dsn(where):

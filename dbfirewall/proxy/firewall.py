@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from dbfirewall.approvals.message import Channel
 from dbfirewall.audit import AuditLog
 from dbfirewall.audit.record import Event, Scalar
 from dbfirewall.errors import AuditError, ConfigError
@@ -25,7 +26,7 @@ from dbfirewall.proxy.dsn import Target, parse_dsn
 from dbfirewall.proxy.login import Doorkeeper
 from dbfirewall.proxy.parse_pool import ParsePool
 from dbfirewall.proxy.pins import Footing, pins
-from dbfirewall.proxy.secrets import LoginKey, read_credentials
+from dbfirewall.proxy.secrets import LoginKey, read_channels, read_credentials
 from dbfirewall.proxy.session import Session
 from dbfirewall.proxy.tasks import TaskOwner
 from dbfirewall.proxy.upstream import Credentials, send_cancel
@@ -89,6 +90,7 @@ class Firewall:
         self.rules = Rules(version=1)
         self.targets: dict[str, Target] = {}
         self.credentials: dict[LoginKey, Credentials] = {}
+        self.channels: tuple[Channel, ...] = ()
         self._judges: dict[tuple[str, str, str, tuple[str, ...] | None], Judge] = {}
 
     # -- rules ------------------------------------------------------------------------------------------------
@@ -107,11 +109,11 @@ class Firewall:
         targets = {name: parse_dsn(database.dsn) for name, database in rules.databases.items()}
         for target in targets.values():
             target.tls_context()
-        credentials = read_credentials(rules)
+        credentials, channels = read_credentials(rules), read_channels(rules)
         self.audit.event("rules_loaded", fingerprint=rules.revision)
         self.audit.flush()
         self.doorkeeper.load(rules)
-        self.rules, self.targets, self.credentials = rules, targets, credentials
+        self.rules, self.targets, self.credentials, self.channels = rules, targets, credentials, channels
         self._judges.clear()
         self.rates.keep(frozenset(rules.agents))
         self.catalogs.keep(frozenset(targets))
