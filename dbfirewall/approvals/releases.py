@@ -21,7 +21,7 @@ from typing import Any, Final
 from weakref import WeakValueDictionary
 
 from dbfirewall.approvals.model import Request, State
-from dbfirewall.approvals.store import Query, Store
+from dbfirewall.approvals.store import TAKEN, Query, Store
 from dbfirewall.errors import StoreError
 
 log = logging.getLogger(__name__)
@@ -31,9 +31,6 @@ MAX_ATTEMPTS: Final = 5
 
 SILENT_SECONDS: Final = 30.0
 """After how long without a sign of life a process is taken for dead."""
-
-TAKEN: Final = "*"
-"""Behind the owner of what was taken over."""
 
 Resolve = Callable[[Request], Awaitable[None]]
 Spawn = Callable[[str, Coroutine[Any, Any, Any]], "asyncio.Task[Any]"]
@@ -105,6 +102,8 @@ class Releases:
             await self.finish(request_id, ending)
         await self._store.orphans(self._owner, SILENT_SECONDS)
         for request in await self._store.list(Query(states=(State.RELEASING,), limit=500)):
+            if request.id in self._unsaid:
+                continue
             if request.owner == self._owner + TAKEN or request.id in self._doubtful:
                 self._ask(request, spawn)
             elif request.owner == self._owner and request.id not in self._active:

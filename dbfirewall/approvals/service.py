@@ -15,16 +15,25 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from enum import Enum
-from typing import Final, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from dbfirewall.approvals import authorize
 from dbfirewall.approvals.authorize import Person
-from dbfirewall.approvals.codec import plain
+from dbfirewall.approvals.deciding import (
+    DEFAULT,
+    Conflict,
+    Default,
+    NotAllowed,
+    NotFound,
+    envelope_after,
+    state_after,
+    words,
+)
 from dbfirewall.approvals.document import document
 from dbfirewall.approvals.listening import Listeners, Subscription
 from dbfirewall.approvals.model import Envelope, Options, Preview, Request, Snapshot, State, Terms, Vote
@@ -32,35 +41,15 @@ from dbfirewall.approvals.releases import Ending, Releases, Resolve, Spawn
 from dbfirewall.approvals.store import Query, Store
 from dbfirewall.approvals.tending import RETENTION_SECONDS, Tending
 from dbfirewall.audit.record import Event, Scalar
-from dbfirewall.errors import DbfirewallError, NotKept, StoreError
+from dbfirewall.errors import NotKept, StoreError
 from dbfirewall.metrics import Metrics
 
-MAX_REASON: Final = 1000
-"""Characters kept of a reason that a person gave."""
+__all__ = ["DEFAULT", "Approvals", "Conflict", "Default", "NotAllowed", "NotFound", "Record"]
+
+log = logging.getLogger(__name__)
+
 
 _T = TypeVar("_T")
-
-
-class Default(Enum):
-    """The type of DEFAULT."""
-
-    DEFAULT = "default"
-
-
-DEFAULT: Final = Default.DEFAULT
-"""As an envelope: the one around the preview's counts."""
-
-
-class NotAllowed(DbfirewallError):  # noqa: N818  what it is, not that it is one
-    """This person may not do this; `str()` says why, to them."""
-
-
-class Conflict(DbfirewallError):  # noqa: N818  what it is, not that it is one
-    """The request is not in a state for this; `str()` says why, to the person who tried."""
-
-
-class NotFound(DbfirewallError):  # noqa: N818  what it is, not that it is one
-    """There is no such request."""
 
 
 class Record(Protocol):
@@ -91,6 +80,8 @@ class Approvals:
         self.now = now
         self.metrics = metrics
         self._record = record
+        self.closed = False
+        self._failed = False
         self._problem = "the store of approvals has not been opened yet"
         self._listeners = Listeners(self.get)
         self._releases = Releases(store, self.owner, now)
@@ -111,6 +102,7 @@ class Approvals:
 
     async def close(self) -> None:
         """Let go of the store; whoever waits gets StoreError. The tasks are their owner's to cancel."""
+        self.closed = True
         self._listeners.close()
         await self.store.close()
 
@@ -127,10 +119,19 @@ class Approvals:
             raise
         except StoreError as error:
             self.metrics.approval_store_errors.inc(what)
-            self._problem = str(error)
+            self._note(str(error))
             raise
-        self._problem = ""
+        self._note("")
         return result
+
+    def _note(self, problem: str) -> None:
+        if problem == self._problem or self.closed:
+            return
+        if problem:
+            log.warning("gated statements are refused: %s", problem)
+        elif self._failed:
+            log.info("the store of approvals works again")
+        self._problem, self._failed = problem, bool(problem)
 
     # -- asking -----------------------------------------------------------------------------------------------
 
@@ -138,6 +139,7 @@ class Approvals:
         self, snapshot: Snapshot, terms: tuple[Terms, ...], options: Options
     ) -> tuple[Request, bool]:
         """The live request for this statement, or a new one; and whether it is new. Raises AuditError, too."""
+        await self.ask("submit", self._tending.expire())
         request, new = await self.ask("submit", self.store.submit(snapshot, terms, options, self.now()))
         if new:
             self.audit("approval_requested", request, params_sha256=snapshot.parameters_sha256 or None)
@@ -220,7 +222,7 @@ class Approvals:
         `envelope`: DEFAULT, the approver's own, or None (lifted). `seen`: the digest of what was shown to them; where
         it is given, what they saw has to be what there is. Raises NotFound, NotAllowed, Conflict, AuditError.
         """
-        person, recorded = Person(approver, tuple(groups)), False
+        person = Person(approver, tuple(groups))
         while True:
             request = await self._votable(request_id)
             if why := authorize.refusal(request, person):
@@ -228,25 +230,36 @@ class Approvals:
             shown = str(document(request)["seen"])
             if seen and seen != shown:
                 raise Conflict("what was shown has changed since: look again")
-            vote = Vote(approver, approve, self.now(), _words(reason), _words(origin), shown, person.groups)
-            kept = _envelope_after(request, vote, envelope, accept_undo) if approve else request.envelope
-            state = _state_after(request, vote)
-            if not recorded:
-                self._audit_vote(request, vote)
-                recorded = True
-            done = await self.ask("vote", self.store.vote(
-                request_id, vote, state, kept,
-                undo_accepted=request.undo_accepted or accept_undo, expected=len(request.votes),
-            ))  # fmt: skip
+            said, place = words(reason), words(origin)
+            vote = Vote(approver, approve, self.now(), said, place, shown, person.groups)
+            kept = envelope_after(request, vote, envelope, accept_undo) if approve else request.envelope
+            done = await self._put(request, vote, kept, request.undo_accepted or accept_undo)
             if done is not None:
-                if done.state is not State.PENDING:
-                    self.metrics.approval_wait.observe(max(0.0, vote.at - request.created_at))
                 return done
+
+    async def _put(
+        self, request: Request, vote: Vote, envelope: Envelope | None, undo_accepted: bool
+    ) -> Request | None:
+        """Put a vote on record and then in force; None where the request was changed at this very moment."""
+        self._audit_vote(request, vote)
+        try:
+            done = await self.ask("vote", self.store.vote(
+                request.id, vote, state_after(request, vote), envelope,
+                undo_accepted=undo_accepted, expected=len(request.votes),
+            ))  # fmt: skip
+        except StoreError as error:
+            self._audit_vote(request, vote, f"not in force, as far as is known: {error}")
+            raise
+        if done is None:
+            self._audit_vote(request, vote, "not in force: the request was changed at this moment")
+        elif done.state is not State.PENDING:
+            self.metrics.approval_wait.observe(max(0.0, vote.at - request.created_at))
+        return done
 
     async def _votable(self, request_id: str) -> Request:
         request = await self.get(request_id)
         if request.state is State.PENDING and request.expires_at <= self.now():
-            await self._tending.expire()
+            await self.ask("vote", self._tending.expire())
             request = await self.get(request_id)
         if request.state is not State.PENDING:
             raise Conflict(f"it is {request.state} already")
@@ -265,8 +278,9 @@ class Approvals:
             raise NotAllowed(why)
         if request.state is not State.UNKNOWN:
             raise Conflict(f"it is {request.state}: only what is unknown has to be settled")
-        words = f"{approver} found that it {'ran' if ran else 'did not run'}"
-        note = f"{words}: {_words(reason)}" if reason else words
+        note = f"{approver} found that it {'ran' if ran else 'did not run'}"
+        if reason:
+            note += f": {words(reason)}"
         self.audit("approval_settled", request, approver=approver, peer=origin, reason=note)
         state = State.DONE if ran else State.APPROVED
         done = await self.ask("settle", self.store.finish(
@@ -333,47 +347,14 @@ class Approvals:
         }
         self._record(event, **(about | members))
 
-    def _audit_vote(self, request: Request, vote: Vote) -> None:
+    def _audit_vote(self, request: Request, vote: Vote, error: str | None = None) -> None:
         event: Event = "approval_granted" if vote.approve else "approval_denied"
         self.audit(
-            event, request, approver=vote.approver, peer=vote.origin, reason=vote.reason, seen=vote.seen
+            event,
+            request,
+            approver=vote.approver,
+            peer=vote.origin,
+            reason=vote.reason,
+            seen=vote.seen,
+            error=error,
         )
-
-
-def _words(text: str) -> str:
-    """What a person typed, as every store, log and error message can carry it."""
-    return plain(text)[:MAX_REASON]
-
-
-def _state_after(request: Request, vote: Vote) -> State:
-    if not vote.approve:
-        return State.DENIED
-    votes = (*request.votes, vote)
-    granted = authorize.satisfied(request.terms, votes, request.snapshot.agent)
-    return State.APPROVED if granted else State.PENDING
-
-
-def _envelope_after(
-    request: Request, vote: Vote, wanted: Envelope | Default | None, accept_undo: bool
-) -> Envelope | None:
-    """The envelope once `vote` approves: the narrower of its own and that of votes before it. Raises Conflict."""
-    if any(vote.approver == before.approver for before in request.votes):
-        raise Conflict("you have approved it already: it needs somebody else, too")
-    preview = request.preview
-    if preview is None and request.options.preview != "none" and wanted is DEFAULT:
-        raise Conflict(
-            "the preview is still being made: wait for it, or lift the envelope to approve without it"
-        )
-    if request.options.undo and preview is not None and not preview.undo and not accept_undo:
-        problem = preview.undo_problem or "it can't be captured"
-        raise Conflict(f"there will be no undo: {problem}. Say that you accept this to approve it")
-    if isinstance(wanted, Default):
-        wanted = Envelope.of(preview.rows) if preview is not None and preview.enveloped else None
-    if not request.votes:
-        return wanted
-    try:
-        return authorize.narrower(request.envelope, wanted)
-    except ValueError:
-        before = request.envelope.rows if request.envelope is not None else ()
-        words = f"somebody has approved it for {before} rows already: approve it for the same, or deny it"
-        raise Conflict(words) from None

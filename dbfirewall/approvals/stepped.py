@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from dbfirewall.approvals import store_sql
 from dbfirewall.approvals.model import Envelope, Options, Preview, Request, Snapshot, State, Terms, Vote
-from dbfirewall.approvals.store import Query
+from dbfirewall.approvals.store import TAKEN, Query
 from dbfirewall.approvals.store_sql import Steps
 
 _T = TypeVar("_T")
@@ -117,13 +117,13 @@ class SteppedStore(ABC):
             return ()
         gone = {former for former in set(owned.values()) if self._is_gone(former, owner, beats, silent)}
         orphaned = {request_id: former for request_id, former in owned.items() if former in gone}
-        return await self.run(partial(store_sql.take_over, orphaned, owner)) if orphaned else ()
+        return await self.run(partial(store_sql.take_over, orphaned, owner + TAKEN)) if orphaned else ()
 
     def _is_gone(self, former: str, owner: str, beats: dict[str, int], silent: float) -> bool:
         """Whether `former` is an earlier run of this instance, or has not beaten for `silent` seconds of ours."""
         if former.rpartition("/")[0] == owner.rpartition("/")[0]:
             return True
-        now, beat = time.monotonic(), beats.get(former, 0)
+        now, beat = time.monotonic(), beats.get(former.removesuffix(TAKEN), 0)
         known = self._heard.get(former)
         if known is None or known[0] != beat:
             self._heard[former] = known = (beat, now)

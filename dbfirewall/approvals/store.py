@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from dbfirewall.approvals.model import Envelope, Options, Preview, Request, Snapshot, State, Terms, Vote
+
+TAKEN: Final = "*"
+"""Behind the owner of a release that it has taken over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,7 @@ class Store(Protocol):
         """This process is alive."""
 
     async def orphans(self, owner: str, silent: float) -> Sequence[Request]:
-        """Releasing requests whose owner is gone; each is handed to `owner` (only one process gets it).
+        """Releasing requests whose owner is gone; each is handed to `owner`+TAKEN (only one process gets it).
 
         Owners are named `instance/run`. Gone: another run of the same instance, or one whose beats this process
         has not seen come for `silent` seconds (by its own monotonic clock: no step of a clock looks like a death).

@@ -23,7 +23,7 @@ from typing import Any, Final, TypeVar
 from dbfirewall.approvals import codec
 from dbfirewall.approvals.codec import COLUMNS, Row, decode_request
 from dbfirewall.approvals.model import Envelope, Options, Preview, Request, Snapshot, State, Terms, Vote
-from dbfirewall.approvals.store import Query
+from dbfirewall.approvals.store import TAKEN, Query
 from dbfirewall.errors import NotKept, StoreError
 
 Step = tuple[str, tuple[Any, ...]]
@@ -50,6 +50,7 @@ expiry says nothing any more, so it has expired."""
 
 ENDED: Final = "('done', 'outside', 'failed', 'denied', 'expired', 'withdrawn')"
 _LOST: Final = f"(expires_at <= $2 OR created_at > $2 + {CLOCK_SLACK})"
+_OTHERS: Final = "SELECT id, owner FROM requests WHERE state = 'releasing' AND owner NOT IN ($1, $2)"
 _NOTHING: Final = "'[]'"
 
 
@@ -340,7 +341,7 @@ def beat(owner: str, now: float) -> Steps[None]:
 
 def releasing_of_others(owner: str) -> Steps[tuple[dict[str, str], dict[str, int]]]:
     """Requests that others release (id → owner), and how often each owner was heard of."""
-    releasing = yield "SELECT id, owner FROM requests WHERE state = 'releasing' AND owner <> $1", (owner,)
+    releasing = yield _OTHERS, (owner, owner + TAKEN)
     beats = yield "SELECT owner, beat FROM beats", ()
     return {row["id"]: row["owner"] for row in releasing}, {row["owner"]: row["beat"] for row in beats}
 

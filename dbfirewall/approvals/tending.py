@@ -1,6 +1,6 @@
 """What has to be done for requests without anybody asking: expiry, forgetting, signs of life, unreported releases.
 
-A failing store only makes it wait for the next round; `Approvals.available` says so meanwhile.
+A store that fails makes it wait for the next round; `Approvals.available` says so meanwhile.
 """
 
 from __future__ import annotations
@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
-from dbfirewall.approvals.model import State
+from dbfirewall.approvals.model import Request, State
 from dbfirewall.approvals.releases import Releases, Spawn
-from dbfirewall.errors import StoreError
+from dbfirewall.errors import AuditError, StoreError
 
 if TYPE_CHECKING:
     from dbfirewall.approvals.service import Approvals
@@ -21,12 +22,17 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RETENTION_SECONDS: Final = 30 * 86_400.0
+
 EXPIRE_EVERY: Final = 1.0
 BEAT_EVERY: Final = 5.0
 RELEASES_EVERY: Final = 2.0
 COUNT_EVERY: Final = 5.0
 PRUNE_EVERY: Final = 3_600.0
 """Seconds between rounds."""
+
+FIRST_PAUSE: Final = 0.5
+LONGEST_PAUSE: Final = 10.0
+"""Seconds between attempts to open the store."""
 
 
 class Tending:
@@ -36,17 +42,18 @@ class Tending:
         self._approvals = approvals
         self._releases = releases
         self._retention = retention
-        self._opened = False
-        self._opening = asyncio.Lock()
+        self._opened = asyncio.Event()
+        self._unrecorded: deque[Request] = deque()
         self._began = (approvals.now(), time.monotonic())
 
     async def start(self, spawn: Spawn) -> None:
         """Open the store, if that can be done now, and begin with the rounds."""
-        store = self._approvals.store
-        await self._round("open", self._open)
+        if not await self._open():
+            spawn("approvals: open the store", self._open_later())
+        store, owner, now = self._approvals.store, self._approvals.owner, self._approvals.now
         rounds: tuple[tuple[str, float, Callable[[], Awaitable[object]]], ...] = (
             ("expire", EXPIRE_EVERY, self.expire),
-            ("beat", BEAT_EVERY, lambda: store.beat(self._approvals.owner, self._approvals.now())),
+            ("beat", BEAT_EVERY, lambda: store.beat(owner, now())),
             ("releases", RELEASES_EVERY, lambda: self._releases.look_after(spawn)),
             ("count", COUNT_EVERY, self._count),
             ("prune", PRUNE_EVERY, lambda: store.prune(self._oldest())),
@@ -56,28 +63,38 @@ class Tending:
 
     async def expire(self) -> None:
         """Make expired what is, and put it on record. Raises StoreError, AuditError."""
-        for request in await self._approvals.store.expire(self._approvals.now()):
-            self._approvals.audit("approval_expired", request)
+        self._unrecorded += await self._approvals.store.expire(self._approvals.now())
+        while self._unrecorded:
+            self._approvals.audit("approval_expired", self._unrecorded[0])
+            self._unrecorded.popleft()
 
-    async def _rounds(self, name: str, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
-        while True:
-            if self._opened or await self._round("open", self._open):
-                await self._round(name, work)
-            await asyncio.sleep(seconds)
-
-    async def _round(self, name: str, work: Callable[[], Awaitable[object]]) -> bool:
+    async def _open(self) -> bool:
         try:
-            await self._approvals.ask(name, work())
-        except StoreError as error:
-            log.warning("approvals: %s: %s", name, error)
+            await self._approvals.ask("open", self._approvals.store.open())
+        except StoreError:
             return False
+        self._opened.set()
         return True
 
-    async def _open(self) -> None:
-        async with self._opening:
-            if not self._opened:
-                await self._approvals.store.open()
-                self._opened = True
+    async def _open_later(self) -> None:
+        pause = FIRST_PAUSE
+        while not await self._open():
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _rounds(self, name: str, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
+        await self._opened.wait()
+        while not self._approvals.closed:
+            try:
+                await self._approvals.ask(name, work())
+            except StoreError:
+                pass  # `ask` has said it
+            except AuditError as error:
+                log.error("approvals: %s: %s", name, error)  # noqa: TRY400  no traceback
+            except Exception:
+                # Whatever it was, the round that fails must not be the last one.
+                log.exception("approvals: %s", name)
+            await asyncio.sleep(seconds)
 
     async def _count(self) -> None:
         counts = await self._approvals.store.count()

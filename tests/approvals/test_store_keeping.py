@@ -1,4 +1,4 @@
-"""What every store promises (dbfirewall.approvals.store), SQLite's and Postgres' alike: what is kept, for whom, and who hears of it."""
+"""What every store promises, SQLite's and Postgres' alike: what is kept, for whom, and who hears of it."""
 
 from __future__ import annotations
 
