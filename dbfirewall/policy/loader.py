@@ -74,7 +74,8 @@ class Document:
             key = _step(node, step)
             if key is None:
                 break
-            line, column = node.lc.key(key) if isinstance(node, CommentedMap) else node.lc.item(key)
+            if key in (node.lc.data or ()):  # else it is merged (`<<`), and has no place of its own
+                line, column = node.lc.key(key) if isinstance(node, CommentedMap) else node.lc.item(key)
             node = node[key]
         return Mark(self.file, line + 1, column + 1)
 

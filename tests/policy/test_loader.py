@@ -315,6 +315,19 @@ def test_anchors_are_followed() -> None:
     assert rules.roles["b"].limits.max_rows == 5
 
 
+def test_merged_keys_are_followed() -> None:
+    """`<<` takes over another role's keys; what is wrong in them is told where it is written."""
+    text = (
+        "version: 1\nroles:\n  a: &a\n    access: read-only\n    rules:\n      - allow: select\n"
+        "  b:\n    <<: *a\n    pin: strict\n"
+    )
+    roles = parse(text).roles
+    assert (roles["b"].pin, len(roles["b"].rules), roles["a"].pin) == ("strict", 1, "session")
+    told = mistakes(text.replace("allow: select", "allow: selekt"))
+    assert told
+    assert all(line.startswith("6:") for line in told), told
+
+
 def test_an_alias_of_itself_is_refused() -> None:
     """Nothing recurses without end, and nothing is nested deeper than rules can be."""
     assert mistakes("version: 1\nroles: &r\n  r: *r\n")
