@@ -94,7 +94,7 @@ def _identifier(token: Token, before: Token, after: Token) -> str:
             return name  # `interval '1' second (3)`
         elif name in ("first", "next") and before[3] == "fetch":
             return name  # `fetch first (1) rows only`
-        elif after[0] == STRING and name not in KEYWORDS:
+        elif after[0] == STRING:
             return ""  # `point '(1,2)'`: a literal with its type in front
     if '"' in name:
         name = name.replace('"', '""')

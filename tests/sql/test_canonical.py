@@ -34,6 +34,56 @@ def test_canonical_text(sql: str, expected: str) -> None:
     assert _canonical(sql) == expected
 
 
+BEFORE_BRACKETS = """
+    by columns conflict cube escape filter groups ilike insert is join like materialized operator over overlaps
+    partition passing range repeatable rollup rows set sets update value varying zone
+    in exists coalesce cast as and or not values using on any all
+"""
+
+
+@pytest.mark.parametrize("word", BEFORE_BRACKETS.split())
+def test_a_word_of_the_grammar_stays_bare_before_a_bracket(word: str) -> None:
+    """It is no function's name there."""
+    assert _canonical(f"a {word.upper()} (b)") == f'"a" {word} ( "b" )'
+    assert _canonical(f"a {word} b") == f'"a" {word} "b"'
+    assert _canonical(f'a "{word}" (b)') == f'"a" "~{word}" ( "b" )'
+    assert _canonical(f"a.{word} (b)") == f'"a" . "~{word}" ( "b" )'
+
+
+def test_a_key_word_that_may_name_a_function_is_marked() -> None:
+    """merge_action() is a function with a grammar of its own."""
+    assert _canonical("SELECT merge_action(), left(a), foo(b)") == (
+        'select "~merge_action" ( ) , "~left" ( "a" ) , "~foo" ( "b" )'
+    )
+
+
+@pytest.mark.parametrize("operator", ["+", "-", "*", "/", "<", ">", "=", "<=", ">=", "<>", "!=", "=>"])
+def test_an_operator_that_every_dialect_knows_stays(operator: str) -> None:
+    """Every other one becomes a plus."""
+    assert _canonical(f"a {operator} b") == f'"a" {operator} "b"'
+    assert _canonical(f"a {operator}# b") == '"a" + "b"'
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        ('SELECT "select", "from" FROM "table"', 'select "select" , "from" from "table"'),
+        (
+            "SELECT a::int, b::numeric(1, 2), c::mood",
+            'select "a" :: int , "b" :: numeric ( 1 , 1 ) , "c" :: varchar',
+        ),
+        ("SELECT interval '1' minute to second (3)", "select interval 'x' minute to second ( 1 )"),
+        ("FETCH c", 'fetch "c"'),
+        ("FETCH FIRST ROW", "fetch first row"),
+        ("row 1", "row 1"),
+        ("SELECT date '2020-01-01', \"date\" '1'", "select  'x' , \"date\" 'x'"),
+    ],
+)
+def test_words_are_read_by_their_place(sql: str, expected: str) -> None:
+    """Quoted ones are names, types before a literal vanish, and a few words are grammar in one place only."""
+    assert _canonical(sql) == expected
+
+
 def test_literals_do_not_show_in_either_text() -> None:
     """Texts that differ in the values of literals have one canonical text and one template."""
     first, second = (
@@ -56,6 +106,9 @@ def test_literals_do_not_show_in_either_text() -> None:
         ("SELECT a - 1", "SELECT a + 1"),
         ("SELECT 1", "SELECT '1'"),
         ('SELECT "a b"', "SELECT a b"),
+        ('SELECT "a"', 'SELECT "b"'),
+        ('SELECT * FROM "Public"."t"', 'SELECT * FROM "Public"."s"'),
+        ('SELECT "a""b"', 'SELECT "a" "b"'),
     ],
 )
 def test_what_is_no_literal_stays_in_the_template(first: str, second: str) -> None:

@@ -54,6 +54,7 @@ def _texts(sql: str) -> list[str]:
         ("SELECT '\\'; DROP TABLE t; --'", ["SELECT", "'\\'", ";", "DROP", "TABLE", "t", ";"]),
         ("a=-1 a<->-b a@-1", ["a", "=", "-", "1", "a", "<->", "-", "b", "a", "@-", "1"]),
         ("1..2 1.5.3 .5 1.e5", ["1", "..", "2", "1.5", ".3", ".5", "1.e5"]),
+        ("U&'a', b uescape '!'", ["U&'a'", ",", "b", "uescape", "'!'"]),
         ("B'1''x'", None),
         ("E'a\\'b' 'c''d'", None),
         ("'a'\n 'b''c'", ["'a'\n 'b''c'"]),
@@ -72,7 +73,9 @@ def test_lexical_traps(sql: str, expected: list[str] | None) -> None:
     "sql",
     ["1a", "$1a", "1_", "0x", "0o7$1", ".0x1F", "1e", "1e5x", "'a", '"a', '""', "$$a", "/* a", "/* /* */", "{a}",
      "[a]{", "\\;", "$", "a\0b", "E'\\'", "'a' 'b'", "'a' -- c\n 'b'", "E'a' --\n'b\\'", "$$a$$ 'b'",
-     "!" * 64, 'U&"\\zz"', 'U&"a" UESCAPE E\'!\'', 'U&"a" UESCAPE', 'U&"a" UESCAPE \'+\''],
+     "N'a' -- c\n 'b'", "U&'a' -- c\n 'b'", "B'1' -- c\n '1'", "X'1' 'b'", "N'a' 'b'", "U&'a' 'b'",
+     "!" * 64, 'U&"\\zz"', 'U&"a" UESCAPE E\'!\'', 'U&"a" UESCAPE', 'U&"a" UESCAPE \'+\'',
+     'U&"a" UESCAPE xyz', 'U&"a" UESCAPE \'!!\'', 'U&"a" UESCAPE \'\'', 'U&"a" UESCAPE \'é\'', 'U&"a" UESCAPE 1.2'],
 )  # fmt: skip
 def test_what_postgres_or_its_versions_do_not_agree_on_is_refused(sql: str) -> None:
     """Junk after numbers, unfinished tokens, stray characters and strings in a row have no tokens."""
@@ -94,6 +97,8 @@ def test_a_string_continued_across_a_comment_is_refused() -> None:
         ("ÉTÉ", "ÉtÉ"),
         ("\u212aELVIN", "\u212aelvin"),  # the Kelvin sign is not folded to k
         ("x" * 70, "x" * 63),
+        ("ÉAZaz", "Éazaz"),
+        ("\U0001f600" * 16, "\U0001f600" * 15),  # 64 bytes
         ("é" * 40, "é" * 31),  # 62 bytes: a character is never cut in two
         ("a" * 62 + "é", "a" * 62),
     ],
