@@ -66,6 +66,7 @@ class Release:
     """One statement (or simple Query of several) on its way. `request`: None where it needs only its caps held.
 
     `counted`: of each statement, whether its tag tells the rows it changed. `tags`: as they have come.
+    `fetched`: rows that came before the last Execute of its portal, whose tag does not count them.
     `reads`: whether it only reads, so that nothing is lost where it fails half-way. `ran`: to its end.
     `problem`: why it must be undone. `error`: what it failed with.
     """
@@ -77,6 +78,7 @@ class Release:
     reads: bool = False
     captured: tuple[Captured, ...] = ()
     tags: list[str] = field(default_factory=list)
+    fetched: int = 0
     affected: tuple[int | None, ...] = ()
     ran: bool = False
     problem: ErrorFields | None = None
@@ -87,7 +89,8 @@ class Release:
         number = len(self.tags)
         self.tags.append(tag)
         told = number < len(self.counted) and self.counted[number]
-        self.affected += (tag_rows(tag) if told else None,)
+        rows = tag_rows(tag) if told else None
+        self.affected += (None if rows is None else rows + self.fetched,)
         if self.problem is None:
             self.problem = self._over_cap(number) or self._outside(self.affected)
         return self.problem

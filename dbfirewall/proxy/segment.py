@@ -4,7 +4,8 @@ Rules:
 - One message at a time: each waits until the server has answered the one before (a Flush is added).
 - A command tag goes on to the agent only where it fits; else our error goes in its place, and a poison to the server.
 - At Sync a transaction of ours ends first (COMMIT, or ROLLBACK after an error), then the agent's Sync goes on.
-- A portal that was left half-way is run to its end before, for its tag; one that was never run is closed.
+- A portal that was left half-way is run to its end before, for its tag, which counts the rows of one Execute alone
+  (the server changed all of them at the first). One that was never run is closed.
 - Inside a transaction of ours the agent can't begin or end one.
 """
 
@@ -52,6 +53,7 @@ class Segment:
         self.ours = ours
         self._releases: list[Release] = []
         self._suspended: dict[bytes, Release] = {}
+        self._limit = 0
         self._error = ""
         self._usual = self._side.step_through(self._step)
         server_side = gates.server_side
@@ -81,8 +83,10 @@ class Segment:
             return work(buf, start, end)
         if (portal := _loses(kind, buf, start, end)) is not None and portal in self._suspended:
             return self._gates.start(self._drain(portal))
-        if kind == m.EXECUTE and self.ours:
-            call = session.portals.get(decode_execute(buf, start, end).portal)
+        if kind == m.EXECUTE:
+            execute = decode_execute(buf, start, end)
+            self._limit = max(execute.max_rows, 0)
+            call = session.portals.get(execute.portal) if self.ours else None
             if call is not None and _controls(call):
                 return side.poison(Owed.PARSE, session.refused_by(call.sql, _NO_CONTROL, "protocol"))
         return work(buf, start, end)
@@ -117,6 +121,7 @@ class Segment:
         call = self._session.pending[0].call if self._session.pending else None
         if call is not None and call.release is not None and call.release in self._releases:
             self._suspended[call.portal] = call.release
+            call.release.fetched += self._limit
         return self._usual_tag(buf, start, end)
 
     def _fail(self, buf: bytes, start: int, end: int) -> bytes | None:

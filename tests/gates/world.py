@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -150,7 +151,9 @@ class World:
             finally:
                 await store.close()
 
-        return asyncio.run(main())
+        # In a thread of its own: some tests have a loop running.
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(lambda: asyncio.run(main())).result()
 
     def requests(self) -> list[Request]:
         """All of them, the newest first."""
