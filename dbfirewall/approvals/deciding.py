@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import Enum
 from typing import Final
 
 from dbfirewall.approvals import authorize
 from dbfirewall.approvals.codec import plain
-from dbfirewall.approvals.model import Envelope, Request, State, Vote
+from dbfirewall.approvals.model import Envelope, Preview, Request, State, Vote
 from dbfirewall.errors import DbfirewallError
 
 MAX_REASON: Final = 1000
@@ -39,6 +40,14 @@ class NotFound(DbfirewallError):  # noqa: N818  what it is, not that it is one
 def words(text: str) -> str:
     """What a person typed, as every store, log and error message can carry it."""
     return plain(text)[:MAX_REASON]
+
+
+def without_rows(preview: Preview) -> Preview:
+    """`preview` without what makes it large; the counts stay."""
+    notes = tuple(note[:MAX_REASON] for note in preview.notes[:20])
+    notes += ("What there was to show is too large to be kept.",)
+    problem = preview.undo_problem[:MAX_REASON]
+    return replace(preview, tables=(), objects=(), plan="", notes=notes, undo_problem=problem)
 
 
 def state_after(request: Request, vote: Vote) -> State:

@@ -19,7 +19,6 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from dbfirewall.approvals import authorize
@@ -32,6 +31,7 @@ from dbfirewall.approvals.deciding import (
     NotFound,
     envelope_after,
     state_after,
+    without_rows,
     words,
 )
 from dbfirewall.approvals.document import document
@@ -192,8 +192,7 @@ class Approvals:
             attached = self.store.attach_preview(request_id, preview, self.now())
             return await self.ask("attach_preview", attached)
         except NotKept:
-            note = "What there was to show is too large to be kept."
-            preview = replace(preview, tables=(), objects=(), plan="", notes=(note,))
+            preview = without_rows(preview)
             attached = self.store.attach_preview(request_id, preview, self.now())
             return await self.ask("attach_preview", attached)
 
