@@ -29,6 +29,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--budget", type=float, default=8, help="seconds of tests for one mutant")
+    parser.add_argument(
+        "--quick", action="store_true", help="a second of tests each, survivors to be judged later"
+    )
     parser.add_argument("--state", type=Path, default=ROOT / ".state" / "mutants.jsonl")
     parser.add_argument("--report", action="store_true", help="try nothing, and tell what is known")
     options = parser.parse_args()
@@ -38,8 +41,12 @@ def main() -> None:
         from scripts.mutants.trial import Trials  # noqa: PLC0415  not before pytest has seen to its plugins
 
         now = digest()
-        left = [mutant for mutant in wanted if not _settled(known(options.state).get(mutant.key), now)]
-        trials = Trials(left, options.minutes, options.state, options.jobs, options.budget)
+        before = known(options.state)
+        left = [
+            mutant for mutant in wanted if not _settled(before.get(mutant.key), "" if options.quick else now)
+        ]
+        budget = 1.0 if options.quick else options.budget
+        trials = Trials(left, options.minutes, options.state, options.jobs, budget, judge=not options.quick)
         folders = [str(ROOT / "tests" / package) for package in PACKAGES]
         ended = pytest.main(
             ["-q", "-p", "no:cacheprovider", "--timeout=0", "--assert=plain", *folders], plugins=[trials]
@@ -56,7 +63,8 @@ def known(state: Path) -> dict[str, dict[str, Any]]:
 
 
 def _settled(outcome: dict[str, Any] | None, now: str) -> bool:
-    return outcome is not None and (bool(outcome["killed_by"]) or outcome["tests"] == now)
+    """`now`: the digest of the tests; "" where a survivor of any tests is settled for now."""
+    return outcome is not None and (bool(outcome["killed_by"]) or not now or outcome["tests"] == now)
 
 
 def report(wanted: Sequence[Mutant], outcomes: dict[str, dict[str, Any]]) -> int:

@@ -141,6 +141,8 @@ def _rebind(
     changed = False
     for key, value in list(new.items()):
         before = old.get(key)
+        if before is value or (isinstance(value, dict | frozenset | str | int) and before == value):
+            continue
         if key.startswith("__") or callable(value) or isinstance(value, ModuleType | classmethod | property):
             continue
         translated = _translated(value, known)

@@ -6,12 +6,14 @@ import ast
 import copy
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("policy", "sql")
+
+Words = Callable[[ast.AST], str]
 
 NOT_RUN = ("annotation", "returns", "decorator_list")
 """Fields of nodes that are no behaviour worth a mutant."""
@@ -108,6 +110,8 @@ class Mutator(ast.NodeTransformer):
     def __init__(self, target: int = -1) -> None:
         self.target = target
         self.offered: list[tuple[ast.stmt, ast.stmt, str]] = []
+        # Words are for people, and take most of the time.
+        self._words: Words = ast.unparse if target < 0 else lambda _node: ""
         self._unit: ast.stmt = ast.Pass()
         self._statement: ast.stmt = self._unit
 
@@ -128,7 +132,7 @@ class Mutator(ast.NodeTransformer):
         for name, value in aside.items():
             setattr(node, name, value)
         made = node
-        for change, other in changes(node):
+        for change, other in changes(node, self._words):
             if len(self.offered) == self.target:
                 made = ast.copy_location(other, node)
             self.offered.append((self._unit, self._statement, change))
@@ -157,13 +161,13 @@ def _says_nothing(node: ast.AST) -> bool:
     return False
 
 
-def changes(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
+def changes(node: ast.AST, words: Words = ast.unparse) -> Iterator[tuple[str, ast.AST]]:
     """Each change of one node that may loosen what it says, with a few words about it."""
     match node:
         case ast.If(test=test, body=body, orelse=orelse):
             for value in (True, False):
                 yield f"if {value}", ast.If(ast.Constant(value), body, orelse)
-            yield f"if not ({ast.unparse(test)})", ast.If(ast.UnaryOp(ast.Not(), test), body, orelse)
+            yield f"if not ({words(test)})", ast.If(ast.UnaryOp(ast.Not(), test), body, orelse)
         case ast.IfExp(body=body, orelse=orelse):
             yield "always the first", body
             yield "always the second", orelse
@@ -171,27 +175,27 @@ def changes(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
             swapped: ast.boolop = ast.And() if isinstance(op, ast.Or) else ast.Or()
             yield type(swapped).__name__.lower(), ast.BoolOp(swapped, values)
             for at, operand in enumerate(values):
-                yield f"without {ast.unparse(operand)}", _boolean(op, values[:at] + values[at + 1 :])
+                yield f"without {words(operand)}", _boolean(op, values[:at] + values[at + 1 :])
         case ast.UnaryOp(op=ast.Not(), operand=denied):
             yield "without not", denied
         case ast.Compare(left=left, ops=[op], comparators=right) if type(op) in COMPARISONS:
             other = COMPARISONS[type(op)]
             yield other.__name__, ast.Compare(left, [other()], right)
         case ast.BinOp(left=left, op=ast.Add() | ast.BitOr() | ast.Sub() | ast.BitAnd(), right=right):
-            yield f"only {ast.unparse(left)[:40]}", left
-            yield f"only {ast.unparse(right)[:40]}", right
+            yield f"only {words(left)[:40]}", left
+            yield f"only {words(right)[:40]}", right
         case ast.comprehension(ifs=[_, *_]):
             yield "every one", ast.comprehension(node.target, node.iter, [], node.is_async)
         case _:
-            yield from _in_statements(node)
-            yield from _in_values(node)
+            yield from _in_statements(node, words)
+            yield from _in_values(node, words)
 
 
 def _boolean(op: ast.boolop, values: list[ast.expr]) -> ast.expr:
     return values[0] if len(values) == 1 else ast.BoolOp(op, values)
 
 
-def _in_statements(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
+def _in_statements(node: ast.AST, words: Words) -> Iterator[tuple[str, ast.AST]]:
     match node:
         case ast.Return(value=ast.Constant(value=bool() as value)):
             yield f"return {not value}", ast.Return(ast.Constant(not value))
@@ -199,26 +203,26 @@ def _in_statements(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
             several = isinstance(returned, ast.Tuple | ast.BinOp | ast.List)
             less = ast.Tuple([], ast.Load()) if several else ast.Constant(None)
             if ast.unparse(less) != ast.unparse(returned):
-                yield f"return {ast.unparse(less)}, not {ast.unparse(returned)[:60]}", ast.Return(less)
+                yield f"return {words(less)}, not {words(returned)[:60]}", ast.Return(less)
         case ast.Raise() | ast.AugAssign() | ast.Continue() | ast.Break():
-            yield f"skip {ast.unparse(node)[:60]}", ast.Pass()
+            yield f"skip {words(node)[:60]}", ast.Pass()
         case ast.Expr(value=value):
-            yield f"skip {ast.unparse(value)[:60]}", ast.Pass()
+            yield f"skip {words(value)[:60]}", ast.Pass()
         case ast.For(target=target, body=body, orelse=orelse):
             yield "never loop", ast.For(target, ast.Tuple([], ast.Load()), body, orelse)
         case ast.Match(subject=subject, cases=cases) if len(cases) > 1:
             for at, case in enumerate(cases):
                 rest = cases[:at] + cases[at + 1 :]
-                yield f"without case {ast.unparse(case.pattern)[:50]}", ast.Match(subject, rest)
+                yield f"without case {words(case.pattern)[:50]}", ast.Match(subject, rest)
                 if case.guard is not None:
                     free = ast.match_case(case.pattern, None, case.body)
                     yield (
-                        f"no guard {ast.unparse(case.guard)}",
+                        f"no guard {words(case.guard)}",
                         ast.Match(subject, [*cases[:at], free, *cases[at + 1 :]]),
                     )
 
 
-def _in_values(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
+def _in_values(node: ast.AST, words: Words) -> Iterator[tuple[str, ast.AST]]:
     match node:
         case ast.Set(elts=elements) | ast.List(elts=elements) | ast.Tuple(elts=elements, ctx=ast.Load()) if (
             elements
@@ -228,14 +232,14 @@ def _in_values(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
                 other.elts = elements[:at] + elements[at + 1 :]
                 empty_set = isinstance(node, ast.Set) and len(elements) == 1
                 yield (
-                    f"without member {ast.unparse(element)[:60]}",
+                    f"without member {words(element)[:60]}",
                     (ast.parse("set()", mode="eval").body if empty_set else other),
                 )
         case ast.Dict(keys=keys, values=values):
             for at, key in enumerate(keys):
-                words = ast.unparse(key) if key else "**"
+                key_words = words(key) if key else "**"
                 rest = ast.Dict(keys[:at] + keys[at + 1 :], values[:at] + values[at + 1 :])
-                yield f"without key {words[:60]}", rest
+                yield f"without key {key_words[:60]}", rest
         case ast.Call(func=ast.Name(id="words" | "_words"), args=[ast.Constant(value=str() as text)]):
             for word in text.split():
                 others = " ".join(one for one in text.split() if one != word)

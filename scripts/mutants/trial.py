@@ -50,17 +50,18 @@ class TooSlowError(BaseException):
 class Trials:
     """A pytest plugin: where pytest would run the collected tests, each mutant runs some of them, in a fork.
 
-    `budget`: seconds of tests that one mutant may take.
+    `budget`: seconds of tests that one mutant may take. `judge`: whether survivors are judged by the corpora.
     """
 
     def __init__(
-        self, mutants: Sequence[Mutant], minutes: float, state: Path, jobs: int, budget: float
+        self, mutants: Sequence[Mutant], minutes: float, state: Path, jobs: int, budget: float, *, judge: bool
     ) -> None:
         self._mutants = mutants
         self._minutes = minutes
         self._state = state
         self._jobs = jobs
         self._budget = budget
+        self._judge = judge
         self._failed = False
         self._tests: dict[str, pytest.Item] = {}
 
@@ -82,7 +83,7 @@ class Trials:
         ]
         probes += [(TEXT + text, functools.partial(outcomes, text)) for text in texts()]
         known = record(probes, self._state.with_suffix(".lines.json"))
-        verdicts = Verdicts()
+        verdicts = Verdicts() if self._judge else None
         if known.made:
             self._must_pass_in_a_fork()
         print(
@@ -112,7 +113,9 @@ class Trials:
         if failed != "none":
             pytest.exit(f"in a fork, without any change, {failed or 'something'} fails", 1)
 
-    def _work(self, mutants: Sequence[Mutant], known: Record, verdicts: Verdicts, deadline: float) -> None:
+    def _work(
+        self, mutants: Sequence[Mutant], known: Record, verdicts: Verdicts | None, deadline: float
+    ) -> None:
         for mutant in mutants:
             if time.monotonic() > deadline:
                 return
@@ -124,7 +127,7 @@ class Trials:
             with self._state.open("a") as out:
                 out.write(json.dumps(line) + "\n")
 
-    def _try(self, mutant: Mutant, known: Record, verdicts: Verdicts) -> str:
+    def _try(self, mutant: Mutant, known: Record, verdicts: Verdicts | None) -> str:
         """In the fork: make the change, run tests until one fails; else see what becomes of the corpora."""
         if mutant.module in _READERS:
             forget_trees()
@@ -142,6 +145,10 @@ class Trials:
             with within(2 + 10 * known.cost[name]):
                 if self._fails(self._tests[name]):
                     return json.dumps({"killed_by": name})
+        if verdicts is None:
+            return json.dumps(
+                {"killed_by": "", "left_out": left_out, "class_": "unjudged", "example": "", "tests": ""}
+            )
         if fresh.needed(mutant) and (
             killer := fresh.killer(mutant, {self._tests[name].path for name in chosen & self._tests.keys()})
         ):
