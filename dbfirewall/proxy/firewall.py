@@ -28,7 +28,7 @@ from dbfirewall.proxy.parse_pool import ParsePool
 from dbfirewall.proxy.pins import Footing, pins
 from dbfirewall.proxy.secrets import LoginKey, read_channels, read_credentials
 from dbfirewall.proxy.session import Session
-from dbfirewall.proxy.tasks import TaskOwner
+from dbfirewall.proxy.tasks import TaskOwner, in_thread
 from dbfirewall.proxy.upstream import Credentials, send_cancel
 from dbfirewall.proxy.waiting import WaitingRoom
 from dbfirewall.settings import Settings, Tls
@@ -51,6 +51,16 @@ class CancelKey:
 
     pid: int
     key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Rules that were read but are not in force, and what was read with them."""
+
+    rules: Rules
+    targets: dict[str, Target]
+    credentials: dict[LoginKey, Credentials]
+    channels: tuple[Channel, ...]
 
 
 class Firewall:
@@ -92,11 +102,17 @@ class Firewall:
         self.credentials: dict[LoginKey, Credentials] = {}
         self.channels: tuple[Channel, ...] = ()
         self._judges: dict[tuple[str, str, str, tuple[str, ...] | None], Judge] = {}
+        self._reloading = asyncio.Lock()
+        self._reload_asked = False
 
     # -- rules ------------------------------------------------------------------------------------------------
 
     def load(self) -> None:
         """Read the rules and put them in force, all or nothing. Raises ConfigError, AuditError."""
+        self._put_in_force(self._read())
+
+    def _read(self) -> Loaded:
+        """The rules and all that they point to. Changes nothing; may take as long as password commands do."""
         rules = load_rules(self._rules_path)
         if not rules.agents:
             raise ConfigError("no agents in the rules: nobody could connect", file=str(self._rules_path))
@@ -109,11 +125,14 @@ class Firewall:
         targets = {name: parse_dsn(database.dsn) for name, database in rules.databases.items()}
         for target in targets.values():
             target.tls_context()
-        credentials, channels = read_credentials(rules), read_channels(rules)
+        return Loaded(rules, targets, read_credentials(rules), read_channels(rules))
+
+    def _put_in_force(self, loaded: Loaded) -> None:
+        rules, targets, credentials = loaded.rules, loaded.targets, loaded.credentials
         self.audit.event("rules_loaded", fingerprint=rules.revision)
         self.audit.flush()
         self.doorkeeper.load(rules)
-        self.rules, self.targets, self.credentials, self.channels = rules, targets, credentials, channels
+        self.rules, self.targets, self.credentials, self.channels = rules, targets, credentials, loaded.channels
         self._judges.clear()
         self.rates.keep(frozenset(rules.agents))
         self.catalogs.keep(frozenset(targets))
@@ -126,10 +145,21 @@ class Firewall:
         for session in list(self.sessions.values()):
             session.refresh_judge()
 
-    def reload(self) -> None:
-        """As `load`, but the rules in force stay when the new ones are wrong."""
+    def reload_soon(self) -> None:
+        """Begin a `reload`, unless one is asked for and has not begun."""
+        if not self._reload_asked:
+            self._reload_asked = True
+            self.tasks.spawn("rules reload", self.reload())
+
+    async def reload(self) -> None:
+        """As `load`, but sessions go on meanwhile, and the rules in force stay when the new ones are wrong."""
+        async with self._reloading:
+            self._reload_asked = False
+            await self._reload()
+
+    async def _reload(self) -> None:
         try:
-            self.load()
+            self._put_in_force(await in_thread("rules reload", self._read))
             log.info("rules reloaded, revision %s", self.rules.revision[:12])
         except (ConfigError, AuditError) as error:
             self.metrics.rules_loads.inc("rejected")

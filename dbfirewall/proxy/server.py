@@ -105,7 +105,7 @@ def _on_signals(firewall: Firewall, stop: asyncio.Event) -> None:
 
     loop.add_signal_handler(signal.SIGTERM, ask_to_stop)
     loop.add_signal_handler(signal.SIGINT, ask_to_stop)
-    loop.add_signal_handler(signal.SIGHUP, firewall.reload)
+    loop.add_signal_handler(signal.SIGHUP, firewall.reload_soon)
 
 
 async def _drain(firewall: Firewall) -> None:

@@ -8,10 +8,36 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
-from typing import Any
+import threading
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any, TypeVar
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+async def in_thread(name: str, work: Callable[[], T]) -> T:
+    """What `work` returns or raises, run in a thread of its own. The process does not wait for it when it ends."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def settle(settle_by: Callable[[Any], None], value: object) -> None:
+        if not done.done():
+            settle_by(value)
+
+    def run() -> None:
+        outcome: tuple[Callable[[Any], None], object]
+        try:
+            outcome = done.set_result, work()
+        except Exception as error:  # noqa: BLE001  it is raised where it is awaited
+            outcome = done.set_exception, error
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(settle, *outcome)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return await done
 
 
 class TaskOwner:

@@ -372,7 +372,7 @@ def test_a_reload_while_a_session_begins_turns_it_away(
     async def slow(*arguments: Any) -> Any:
         upstream = await upstream_module.connect(*arguments)
         if playing:
-            firewall_of(playing.pop()).reload()
+            await firewall_of(playing.pop()).reload()
         return upstream
 
     monkeypatch.setattr(connection_module, "connect", slow)

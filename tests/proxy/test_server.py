@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,9 +16,9 @@ from dbfirewall.proxy import server
 from dbfirewall.proxy.server import IdleWatch
 from tests.proxy.conftest import SetStage
 from tests.proxy.notation import server_texts
-from tests.proxy.running import Running
+from tests.proxy.running import Backend, Running, no_catalogs
 from tests.proxy.stage import Stage
-from tests.support.raw import startup
+from tests.support.raw import query, startup
 
 # -- idle sessions --------------------------------------------------------------------------------------------
 
@@ -114,6 +116,57 @@ def test_sighup_reloads_the_rules(tmp_path: Path) -> None:
     assert Running(tmp_path).play(work) == 0
 
 
+WAITS = "import sys, pathlib; pathlib.Path(sys.argv[1]).read_text(); print('secret')"
+
+
+def test_sessions_go_on_while_a_password_command_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reload may take long: until it is done the old rules hold, and more signals make one more reload of it."""
+    no_catalogs(monkeypatch)
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    command = f"password: {{command: [{sys.executable}, -c, {json.dumps(WAITS)}, {gate}]}}"
+
+    async def work(running: Running) -> None:
+        firewall = running.firewall
+        assert firewall is not None
+        loads = firewall.metrics.rules_loads.cell("ok")
+        running.rules.write_text(running.rules.read_text().replace("{user: w}", f"{{user: w, {command}}}"))
+        os.kill(os.getpid(), signal.SIGHUP)
+        with running.client() as client:
+            assert (await running.log_in(client))[-1].type == b"Z"
+            client.send(query("SELECT 1"))
+            assert (await asyncio.to_thread(client.until, b"Z"))[-1].type == b"Z"
+            for _ in range(5):
+                os.kill(os.getpid(), signal.SIGHUP)
+                await asyncio.sleep(0)
+            assert loads.value == 1
+            for count in (2, 3):
+                await asyncio.to_thread(gate.write_bytes, b"")
+                while loads.value < count:  # noqa: ASYNC110  it is no event
+                    await asyncio.sleep(0.001)
+        assert firewall.credentials["shop", "writer"].password == "secret"
+
+    assert Running(tmp_path).play(work, Backend()) == 0
+
+
+def test_a_reload_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    """SIGTERM is obeyed though a password command hangs."""
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    command = f"password: {{command: [{sys.executable}, -c, {json.dumps(WAITS)}, {gate}]}}"
+
+    async def work(running: Running) -> None:
+        running.rules.write_text(running.rules.read_text().replace("{user: w}", f"{{user: w, {command}}}"))
+        os.kill(os.getpid(), signal.SIGHUP)
+        held.append(await asyncio.to_thread(os.open, gate, os.O_WRONLY))
+
+    held: list[int] = []
+    assert Running(tmp_path).play(work) == 0
+    os.close(held[0])
+
+
 def test_a_reload_that_cannot_be_recorded_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,7 +182,7 @@ def test_a_reload_that_cannot_be_recorded_changes_nothing(
 
         with monkeypatch.context() as patch:
             patch.setattr(firewall.audit, "flush", fail)
-            firewall.reload()
+            await firewall.reload()
         assert firewall.rules is before
         assert firewall.metrics.rules_loads.cell("rejected").value == 1
 
