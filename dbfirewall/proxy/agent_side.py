@@ -128,7 +128,9 @@ class AgentSide(AgentStream):
         session = self.session
         call = session.begin_call(sql, verdict, release=release)
         call.bind = session.portals.sent
-        session.pending.append(Pending(Owed.QUERY, call))
+        entry = Pending(Owed.QUERY, call)
+        entry.sent_before = session.names.sent
+        session.pending.append(entry)
         if verdict.copy_in:
             session.copy, session.copies = CopyState.PENDING, verdict.copy_in
         return None
@@ -337,7 +339,7 @@ class AgentSide(AgentStream):
         """An orderly end: what was sent before still runs, as it would without us."""
         session = self.session
         if not session.pending:
-            session.end(why="terminated by the agent")
+            session.end()
             return b""
         session.terminating = True
         return None
@@ -353,7 +355,9 @@ class AgentSide(AgentStream):
 
     def poison(self, kind: Owed, refused: Refused) -> bytes:
         """Put a refusal in a message's place. In the extended protocol the server then skips up to the next Sync."""
-        self.session.pending.append(poisoned(kind, refused))
+        entry = poisoned(kind, refused)
+        entry.sent_before = self.session.names.sent
+        self.session.pending.append(entry)
         if kind is Owed.QUERY:
             return poison_query(refused)
         self.session.skipping = True

@@ -252,6 +252,7 @@ class ServerSide:
                 pass
             elif entry.kind is Owed.QUERY:
                 call = entry.call
+                session.names.forget(b"", entry.sent_before)
                 if call is not None:
                     session.portals.close(b"", call.bind)
                     if not call.ended:

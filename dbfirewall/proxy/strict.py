@@ -145,6 +145,8 @@ class StrictAgentSide(AgentSide):
         if _unprovable(verdict):
             return self._refuse(Owed.QUERY, _UNPROVABLE, sql)
         call = session.begin_call(sql, verdict, release=release)
+        # What stands under the empty name then is ours, or nothing.
+        session.names.forget(b"", session.names.sent)
         session.portals.close(b"", session.portals.sent)
         if verdict.decision is HOUSEKEEPING or not verdict.statements:
             session.pending.append(Pending(Owed.QUERY, call))

@@ -114,7 +114,7 @@ class Agent:
         seen = b"".join(bodies)
         others = {number for number in re.findall(rb"n(\d+)x\d+e", seen) if int(number) != self._number}
         assert not others, f"session {self._number} was told of {others}"
-        assert b"XX000" not in seen
+        assert b"Internal error" not in seen
         self.client.socket.close()
 
 

@@ -171,6 +171,8 @@ class ToyJudge(Judge):
             analysis = toy_facts(sql.decode())
         except UnicodeDecodeError:
             analysis = Analysis(refusal=Refusal("encoding", "That is no UTF-8."))
+        if b"\0" in sql:
+            analysis = Analysis(refusal=Refusal("encoding", "There is a NUL in it."))
         return self._verdict(analysis, decide(analysis, self.role, context))
 
 

@@ -75,6 +75,16 @@ def test_an_error_while_it_runs_is_its_outcome(stage: Stage) -> None:
     assert stage.outcomes() == [(None, "22012")]
 
 
+def test_a_query_takes_the_empty_names(stage: Stage) -> None:
+    """It travels as the unnamed statement: a Bind or Execute of that name must not find it under another's record."""
+    in_transaction(stage).agent(f"P : {SELECT}", "B =", "S").server("1", "t", "T", "2", "Z T")
+    stage.agent("Q SHOW all").server("1", "2", "T", "D 1", "C SHOW", "Z T")
+    stage.new_server_bytes()
+    stage.agent("E", "S").server_gets("P !", "S").server("E !", "Z E")
+    stage.agent("B =", "E", "S").server_gets("P !", "S")
+    assert stage.decisions()[-2:] == [("", "deny"), ("", "deny")]
+
+
 def test_two_statements_in_one_query_are_refused(stage: Stage) -> None:
     """Only one statement can be proved at a time; the refusal is on record."""
     stage.agent(f"Q {SELECT}; {SELECT}").server_gets("Q !")

@@ -39,3 +39,14 @@ def test_the_same_text_twice_is_no_doubt(stage: Stage) -> None:
     """A text prepared again under its own name is bound at once."""
     stage.agent("P a: SELECT 1", "S", "P a: SELECT 1", "S", "B =a", "E", "S")
     stage.server_gets("P a: SELECT 1", "S", "P a: SELECT 1", "S", "B =a", "E", "S")
+
+
+def test_a_query_drops_the_unnamed_statement(stage: Stage) -> None:
+    """Run or refused: a Bind of the empty name is then refused, as by the server; a Parse after it holds."""
+    for text, answer in (("SELECT 2", "C SELECT 1"), ("DELETE FROM orders", "E !")):
+        stage.agent("P : INSERT INTO orders", "S", f"Q {text}").server("1", "Z I")
+        stage.new_server_bytes()
+        stage.server(answer, "Z I").agent("B =", "E", "S").server_gets("P !", "S").server("E !", "Z I")
+    stage.agent("Q SELECT 2", "P : INSERT INTO orders", "S").server("C SELECT 1", "Z I", "1", "Z I")
+    stage.new_server_bytes()
+    stage.agent("B =", "E", "S").server_gets("B =", "E", "S")
