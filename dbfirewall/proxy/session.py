@@ -360,7 +360,7 @@ class Session:
 
     def server_lost(self, _error: Exception | None) -> None:
         """Postgres closed the connection. If it said why, that is on its way to the agent already."""
-        self.end(why="server disconnected")
+        self.end(why="" if self.terminating and not self.pending else "server disconnected")
 
 
 def _nothing() -> None:
