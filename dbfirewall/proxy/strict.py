@@ -7,7 +7,8 @@ ended; and a Parse holds one statement, the server refuses a second one (docs/se
 - It runs inside a transaction that the firewall opened by `BEGIN … READ ONLY; SELECT 1`. Nothing of it is sent
   before the server has confirmed that transaction (ReadyForQuery `T`).
 - One unverified statement at a time: an Execute is completed before the next message goes.
-- A statement must describe to rows exactly if its facts say so, and answer with a tag that its facts allow.
+- A statement must describe to rows exactly if its facts say so, and answer with a tag that its facts allow; an
+  EXECUTE as what was prepared under its name.
   ReadyForQuery must not be `I` before the transaction was ended on purpose. What does not fit ends the session.
 - The agent sees none of the messages that were added.
 
@@ -21,6 +22,7 @@ States of the transaction around the agent's statements::
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from enum import Enum
 from typing import Final
 
@@ -30,7 +32,7 @@ from dbfirewall.policy.decision import Decision
 from dbfirewall.policy.refusal import refusal
 from dbfirewall.proxy.agent_side import AgentSide
 from dbfirewall.proxy.agent_stream import Outcome
-from dbfirewall.proxy.pending import Added, Owed, Pending, added_entry
+from dbfirewall.proxy.pending import Added, Owed, Pending, Prepared, added_entry
 from dbfirewall.proxy.release import Release
 from dbfirewall.proxy.server_side import Handler, ServerSide, out_of_step
 from dbfirewall.proxy.session import Session
@@ -133,7 +135,7 @@ class StrictAgentSide(AgentSide):
     def _ready_to_run(self, verdict: Verdict) -> bool:
         if self.transaction is not Transaction.NONE or not verdict.statements or len(verdict.statements) > 1:
             return True
-        if _action(verdict) in CONTROL or _unprovable(verdict):
+        if _action(verdict) in CONTROL or _unprovable(self._foretold(verdict)):
             return True
         self._open(b"")
         return False
@@ -142,6 +144,7 @@ class StrictAgentSide(AgentSide):
         session = self.session
         if len(verdict.statements) > 1:
             return self._refuse(Owed.QUERY, "This role sends one statement at a time (pin: strict).", sql)
+        verdict = self._foretold(verdict)
         if _unprovable(verdict):
             return self._refuse(Owed.QUERY, _UNPROVABLE, sql)
         call = session.begin_call(sql, verdict, release=release)
@@ -165,6 +168,21 @@ class StrictAgentSide(AgentSide):
         )
         unit = encode_parse(Parse(b"", sql)) + _UNIT
         return unit + self._close_ours() if ours else unit
+
+    def _foretold(self, verdict: Verdict) -> Verdict:
+        """`verdict`; of an EXECUTE with the answer of what its name means, where that is told.
+
+        Nothing is on its way here, so that the name still means the same when the server looks it up.
+        """
+        (statement, *others) = verdict.statements or (None,)
+        if statement is None or others or statement.kind != "execute":
+            return verdict
+        (name,) = (str(effect.object[-1]) for effect in statement.effects if effect.action == "execute")
+        answers = {_answer(prepared, name) for prepared in self.session.names.meanings(name.encode())}
+        if len(answers) != 1:
+            return verdict
+        ((tags, rows),) = answers
+        return replace(verdict, statements=(replace(statement, tags=tags, returns_rows=rows),))
 
     def _close_ours(self) -> bytes:
         self.transaction = Transaction.CLOSING
@@ -210,7 +228,19 @@ class StrictAgentSide(AgentSide):
         return m.SYNC_MESSAGE + self._close_ours()
 
 
-_UNPROVABLE: Final = "What EXECUTE runs can't be proved (pin: strict); bind the prepared statement instead."
+_UNPROVABLE: Final = (
+    "What EXECUTE runs can't be proved here (pin: strict): send it as a simple query, or bind it."
+)
+
+
+def _answer(prepared: Prepared, name: str) -> tuple[tuple[str, ...], bool]:
+    """The tags of what was prepared under this name, and whether it returns rows; no tags where that is not told."""
+    for statement in prepared.verdict.statements:
+        if prepared.from_sql and statement.prepares == name:
+            return statement.inner_tags, statement.inner_rows
+    if prepared.from_sql or len(prepared.verdict.statements) != 1:
+        return (), False
+    return prepared.verdict.statements[0].tags, prepared.verdict.statements[0].returns_rows
 
 
 def _unprovable(verdict: Verdict) -> bool:

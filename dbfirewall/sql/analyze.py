@@ -58,11 +58,13 @@ def _statement(tree: Any, scope: Scope) -> Statement:
         kind=shape.kind,
         effects=effects,
         returns_rows=shape.returns_rows,
-        tags=(shape.kind.split(" ")[0].upper(),) if shape.tags is None else shape.tags,
+        tags=shape.answers,
         literal_sensitive=collected.literal_sensitive or not shape.plain,
         changes_catalog=any(_changes_catalog(effect) for effect in effects),
         copy_from_stdin=shape.copy_from_stdin,
         prepares=shape.prepares,
+        inner_tags=shape.inner_tags,
+        inner_rows=shape.inner_rows,
         count=_count(collected.changing, shape),
     )
 

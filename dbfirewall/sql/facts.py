@@ -55,6 +55,7 @@ class Statement:
     `changes_catalog`: whether running it can change names the catalog snapshot holds (DDL, code).
     `copy_from_stdin`: whether the client is going to send CopyData for it.
     `prepares`: the folded name that a SQL-level PREPARE defines (its inner effects are in `effects`).
+    `inner_tags`, `inner_rows`: `tags` and `returns_rows` of what a PREPARE prepares.
     `count`: whether its command tag tells how many rows it changes in all, or does not, or there are none.
     """
 
@@ -66,6 +67,8 @@ class Statement:
     changes_catalog: bool = False
     copy_from_stdin: bool = False
     prepares: str | None = None
+    inner_tags: tuple[str, ...] = ()
+    inner_rows: bool = False
     count: Literal["told", "hidden", "none"] = "hidden"
 
 

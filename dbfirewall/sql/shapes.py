@@ -14,7 +14,8 @@ class Shape:
     """The facts of `Statement` that are not effects.
 
     `tags` None: the first word of `kind`. `plain`: facts can't depend on literals (unless an effect says so).
-    `context`: goes in front of every effect's detail. `runs`: whether what it holds is run at all.
+    `inner_tags`, `inner_rows`: see `Statement`. `context`: goes in front of every effect's detail. `runs`: whether
+    what it holds is run at all.
     """
 
     kind: str
@@ -23,8 +24,15 @@ class Shape:
     plain: bool = False
     copy_from_stdin: bool = False
     prepares: str | None = None
+    inner_tags: tuple[str, ...] = ()
+    inner_rows: bool = False
     context: str = ""
     runs: bool = True
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """First words of the command tags that the server may answer with."""
+        return (self.kind.split(" ")[0].upper(),) if self.tags is None else self.tags
 
 
 Handler = Callable[[Changes, Tree], Shape]

@@ -66,8 +66,8 @@ def _prepare(x: Changes, node: Tree) -> Shape:
     name = str(node.get("name", ""))
     x.add("prepare", ((name,),))
     x.expressions(node.get("argtypes"), Level([]), NO_CTES)
-    describe(x, *unwrap(node.get("query")))
-    return Shape("prepare", prepares=name)
+    inner = describe(x, *unwrap(node.get("query")))
+    return Shape("prepare", prepares=name, inner_tags=inner.answers, inner_rows=inner.returns_rows)
 
 
 def _declare(x: Changes, node: Tree) -> Shape:

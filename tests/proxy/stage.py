@@ -211,7 +211,9 @@ def _toy_statement(text: str) -> Statement | None:
     if found := re.fullmatch(r"PREPARE (\w+) AS (.*)", text):
         inner = _toy_statement(found[2])
         effects = inner.effects if inner is not None else ()
-        return _statement("prepare", Effect("prepare", (found[1],)), *effects, prepares=found[1])
+        tags, rows = (inner.tags, inner.returns_rows) if inner is not None else ((), False)
+        own = Effect("prepare", (found[1],))
+        return _statement("prepare", own, *effects, prepares=found[1], inner_tags=tags, inner_rows=rows)
     for pattern, make in _FORMS:
         if found := re.fullmatch(pattern, text):
             return make(found)

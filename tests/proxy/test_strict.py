@@ -92,19 +92,42 @@ def test_two_statements_in_one_query_are_refused(stage: Stage) -> None:
     assert stage.decisions() == [(f"{SELECT}; {SELECT}", "deny")]
 
 
-@pytest.mark.parametrize(
-    ("sent", "poison"),
-    [(["Q EXECUTE a"], ["Q !"]), (["P : EXECUTE a", "S"], ["P !", "S", CLOSE])],
-    ids=["Q", "P"],
-)
-def test_what_cannot_be_proved_is_refused(stage: Stage, sent: list[str], poison: list[str]) -> None:
-    """What EXECUTE answers is not known beforehand: refused, where the session would end otherwise."""
-    in_transaction(stage).agent("P a: SELECT 1", "S").server("1", "t", "T", "Z T")
-    stage.agent("Q ROLLBACK").server("1", "2", "n", "C ROLLBACK", "Z I").new_server_bytes()
-    stage.agent(*sent)
-    if sent[0][0] == "P":
-        stage.server_gets(OPEN).server(*OPENED)
-    stage.server_gets(*poison)
+def prepared(stage: Stage, how: str) -> Stage:
+    """A session that has prepared `a`, by the protocol or by SQL, in a transaction that is over."""
+    if how == "P":
+        in_transaction(stage).agent(f"P a: {SELECT}", "S").server("1", "t", "T", "Z T")
+    else:
+        in_transaction(stage).agent(f"Q PREPARE a AS {SELECT}").server("1", "2", "n", "C PREPARE", "Z T")
+    stage.agent("Q COMMIT").server("1", "2", "n", "C COMMIT", "Z I").new_server_bytes()
+    stage.new_agent_bytes()
+    return stage
+
+
+@pytest.mark.parametrize("how", ["P", "PREPARE"])
+def test_an_execute_is_proved_by_what_was_prepared(stage: Stage, how: str) -> None:
+    """It has to describe and to answer as that statement."""
+    prepared(stage, how).agent("Q EXECUTE a").server_gets(OPEN)
+    stage.server(*OPENED).server_gets("P : EXECUTE a", *UNIT, CLOSE)
+    stage.server("1", "2", "T", "D 1", "C SELECT 1", "Z T", *CLOSED)
+    stage.agent_gets("T", "D 1", "C SELECT 1", "Z I")
+    assert stage.decisions()[-1] == ("EXECUTE a", "allow")
+
+
+@pytest.mark.parametrize("how", ["P", "PREPARE"])
+@pytest.mark.parametrize("answer", [("n",), ("T", "D 1", "C SHOW")], ids=["rows", "tag"])
+def test_an_execute_of_something_else_ends_the_session(
+    stage: Stage, how: str, answer: tuple[str, ...]
+) -> None:
+    """Neither other rows nor another tag than what was prepared under that name."""
+    prepared(stage, how).agent("Q EXECUTE a").server(*OPENED)
+    stage.server("1", "2", *answer)
+    assert stage.over
+
+
+def test_what_cannot_be_proved_is_refused(stage: Stage) -> None:
+    """What a portal of EXECUTE will answer is not known when it is parsed: refused."""
+    prepared(stage, "P").agent("P : EXECUTE a", "S").server_gets(OPEN).server(*OPENED)
+    stage.server_gets("P !", "S", CLOSE)
     assert stage.decisions()[-1] == ("EXECUTE a", "deny")
 
 

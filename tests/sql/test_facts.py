@@ -162,6 +162,10 @@ def test_prepare_names_what_it_defines() -> None:
     assert statement("PREPARE P (int) AS SELECT 1").prepares == "p"
     assert statement('PREPARE "P" AS SELECT 1').prepares == "P"
     assert statement("SELECT 1").prepares is None
+    prepared = statement("PREPARE p AS SELECT 1")
+    assert (prepared.inner_tags, prepared.inner_rows, prepared.returns_rows) == (("SELECT",), True, False)
+    prepared = statement("PREPARE p AS DELETE FROM t")
+    assert (prepared.inner_tags, prepared.inner_rows) == (("DELETE",), False)
 
 
 @pytest.mark.parametrize(
