@@ -192,7 +192,7 @@ class _Maker:
         if self._options.undo:
             async with nothing_stays(self._talk, snapshot.settings, write=False):
                 draft.undo, draft.undo_problem = await foreseen(
-                    self._talk, self._parts, self._statements, tuple(draft.rows)
+                    self._talk, snapshot.sql, snapshot.parameters, self._statements
                 )
 
     async def _look(self) -> list[_Subject]:

@@ -31,7 +31,7 @@ def qualified(sql: str) -> str:
     What is a call is told by the bracket after it (so `left(` and `right(` are written qualified, and WITH queries
     have no column lists), a type by `::` in front of it or by standing in a column definition list, a relation by its
     prefix `pg_`. Operators written as OPERATOR() all have one precedence: comparisons of computed values need
-    brackets. `IN` and `LIKE` are operators in disguise and may not be used.
+    brackets. `IN`, `LIKE`, NULLIF and IS DISTINCT FROM are operators in disguise and may not be used.
     """
     tokens = tokenize(sql)
     parts: list[str] = []
@@ -55,7 +55,9 @@ def _replacement(token: Token, before: Token | None, after: Token | None) -> str
         return text if _is_star(text, before) else f"OPERATOR(pg_catalog.{text})"
     if kind != IDENT or previous == ".":
         return text
-    if name in ("in", "like", "ilike", "between"):
+    if name in ("in", "like", "ilike", "between", "nullif") or (
+        name == "distinct" and previous.lower() == "is"
+    ):
         raise ValueError(f"{name} is looked up on the search_path")
     called = following == "(" and name not in _NOT_CALLED and previous.lower() != "as"
     defined = (
