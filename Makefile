@@ -62,9 +62,9 @@ dos: $(READY) ## what one agent that is logged in can do to the others (2 minute
 matrix: $(READY) ## the end-to-end tests on PostgreSQL 14 to 18, TLS servers, pgbouncer (needs npm, pgbouncer)
 	$(BIN)/python -m tests.matrix
 
-regress: $(READY) ## PostgreSQL's own regression statements, directly and through the firewall (needs npm, apt-get)
+regress: $(READY) ## PostgreSQL's own regression statements, directly and through the firewall (20 minutes; needs npm, apt-get)
 	DBFIREWALL_TEST_PG=npm:15 $(BIN)/python -m tests.regress $(REGRESS_ARGS)
-	DBFIREWALL_TEST_PG=npm:15 $(BIN)/python -m tests.regress --pin strict --every 3 $(REGRESS_ARGS)
+	DBFIREWALL_TEST_PG=npm:15 $(BIN)/python -m tests.regress --pin strict $(REGRESS_ARGS)
 
 bench: $(READY) ## side by side: direct, pgbouncer, dbfirewall
 	@$(BIN)/python -m bench

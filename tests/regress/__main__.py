@@ -147,7 +147,7 @@ def main() -> int:
             for trial in bench.trials:
                 if (what := classify(trial)) != "same":
                     out.write(json.dumps({"class": what, **trial.as_json()}) + "\n")
-    return summary(bench.trials, Counter(map(classify, bench.trials)), options.pin)
+    return summary(bench.trials, Counter(map(classify, bench.trials)))
 
 
 if __name__ == "__main__":
