@@ -74,7 +74,9 @@ def summary(trials: Iterable[Trial], classes: Counter[str]) -> int:
     share = classes["same"] / reads if reads else 0.0
     for name, count in classes.most_common():
         print(f"{count:7}  {name}")
-    print(f"{share:.2%} of {reads} statements that only read run as they do directly (at least {LEAST_SHARE:.0%})")
+    print(
+        f"{share:.2%} of {reads} statements that only read run as they do directly (at least {LEAST_SHARE:.0%})"
+    )
     for trial in trials:
         if classify(trial) in ("changed", "hung", "lost"):
             print(f"{classify(trial)}: {trial.script} #{trial.number}: {trial.sql[:200]}")
