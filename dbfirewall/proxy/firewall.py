@@ -94,6 +94,7 @@ class Firewall:
         self._asks_for_certificates = tls is not None and tls.client_ca is not None
         self.sessions: dict[str, Session] = {}
         self._cancel: dict[CancelKey, Session] = {}
+        self._cancelling: set[asyncio.Task[None]] = set()
         self.approving = Approving(self)
         self.draining = False
         self.stop_now = asyncio.Event()
@@ -132,7 +133,12 @@ class Firewall:
         self.audit.event("rules_loaded", fingerprint=rules.revision)
         self.audit.flush()
         self.doorkeeper.load(rules)
-        self.rules, self.targets, self.credentials, self.channels = rules, targets, credentials, loaded.channels
+        self.rules, self.targets, self.credentials, self.channels = (
+            rules,
+            targets,
+            credentials,
+            loaded.channels,
+        )
         self._judges.clear()
         self.rates.keep(frozenset(rules.agents))
         self.catalogs.keep(frozenset(targets))
@@ -286,7 +292,14 @@ class Firewall:
 
     def cancel_upstream(self, session: Session, then: Callable[[], None] | None = None) -> None:
         """Ask the server to cancel what a session runs, and then go on with `then`."""
-        self.tasks.spawn(f"cancel for {session.id}", self._cancel_upstream(session, then))
+        task = self.tasks.spawn(f"cancel for {session.id}", self._cancel_upstream(session, then))
+        self._cancelling.add(task)
+        task.add_done_callback(self._cancelling.discard)
+
+    async def cancels_sent(self, seconds: float) -> None:
+        """Wait until the server has taken in all cancel requests that are under way, but no longer than that."""
+        if self._cancelling:
+            await asyncio.wait(self._cancelling, timeout=seconds)
 
     async def _cancel_upstream(self, session: Session, then: Callable[[], None] | None) -> None:
         try:

@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 FLUSH_SECONDS = 0.2
 """How long an outcome may wait in memory when no statement follows it."""
 
+CANCEL_SECONDS = 5.0
+"""How long the end waits for the server to hear that it need not go on with what the last sessions ran."""
+
 BACKLOG = 512
 
 
@@ -125,6 +128,7 @@ async def _drain(firewall: Firewall) -> None:
     for session in list(firewall.sessions.values()):
         session.drain()
     await asyncio.sleep(0.05)  # let the last errors leave
+    await firewall.cancels_sent(CANCEL_SECONDS)
 
 
 class IdleWatch:

@@ -8,17 +8,19 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dbfirewall.errors import AuditError, ConfigError
-from dbfirewall.proxy import server
+from dbfirewall.proxy import firewall as firewall_module
+from dbfirewall.proxy import server, upstream
 from dbfirewall.proxy.server import IdleWatch
 from tests.proxy.conftest import SetStage
 from tests.proxy.notation import server_texts
-from tests.proxy.running import Backend, Running, no_catalogs
+from tests.proxy.running import KEY, Backend, Running, no_catalogs
 from tests.proxy.stage import Stage
-from tests.support.raw import query, startup
+from tests.support.raw import RawClient, query, startup
 
 # -- idle sessions --------------------------------------------------------------------------------------------
 
@@ -165,6 +167,29 @@ def test_a_reload_does_not_hold_up_the_end(tmp_path: Path) -> None:
     held: list[int] = []
     assert Running(tmp_path).play(work) == 0
     os.close(held[0])
+
+
+def test_the_server_hears_what_need_not_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What runs when the time to drain is over is cancelled, however long the way to the server is."""
+    no_catalogs(monkeypatch)
+    backend = Backend()
+
+    async def slow(*arguments: Any) -> None:
+        await asyncio.sleep(0.3)
+        await upstream.send_cancel(*arguments)
+
+    monkeypatch.setattr(firewall_module, "send_cancel", slow)
+
+    async def work(running: Running) -> None:
+        clients.append(client := running.client())
+        assert (await running.log_in(client))[-1].type == b"Z"
+        client.send(query("COPY orders FROM STDIN"))
+        assert (await asyncio.to_thread(client.until, b"G", b"E"))[-1].type == b"G"
+
+    clients: list[RawClient] = []
+    assert Running(tmp_path, drain_timeout="50ms").play(work, backend) == 0
+    clients[0].socket.close()
+    assert backend.cancels == [KEY[5:]]
 
 
 def test_a_reload_that_cannot_be_recorded_changes_nothing(
