@@ -246,8 +246,10 @@ class Approvals:
                 request.id, vote, state_after(request, vote), envelope,
                 undo_accepted=undo_accepted, expected=len(request.votes),
             ))  # fmt: skip
-        except StoreError as error:
-            self._audit_vote(request, vote, f"not in force, as far as is known: {error}")
+        except BaseException as error:  # also where who voted has gone
+            self._audit_vote(
+                request, vote, f"not in force, as far as is known: {str(error) or type(error).__name__}"
+            )
             raise
         if done is None:
             self._audit_vote(request, vote, "not in force: the request was changed at this moment")

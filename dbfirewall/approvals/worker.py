@@ -45,9 +45,11 @@ class Worker:
             async with asyncio.timeout(seconds):
                 return await job.answer  # type: ignore[no-any-return]
         except TimeoutError:
+            self._give_up(job, stuck=True)
             raise StoreError(f"{self._name} did not answer within {seconds:g} s") from None
-        finally:
-            self._give_up(job)
+        except asyncio.CancelledError:
+            self._give_up(job, stuck=False)
+            raise
 
     def post(self, work: Callable[[], None]) -> asyncio.Future[None]:
         """Do `work` some time, without waiting for it."""
@@ -55,11 +57,11 @@ class Worker:
         self._jobs.put(job)
         return job.answer
 
-    def _give_up(self, job: _Job) -> None:
+    def _give_up(self, job: _Job, *, stuck: bool) -> None:
         with self._lock:
             job.unwanted = True
             if self._running is job:
-                self._stuck = True
+                self._stuck = stuck
                 self._interrupt()
 
     async def stop(self, last: Callable[[], None], seconds: float) -> None:
