@@ -93,6 +93,12 @@ class Verdict:
         return self.outcome == "gate" or self.cap is not None
 
     @cached_property
+    def released(self) -> str:
+        """As `audit`, for a run that people approved: it was gated, and no error was told."""
+        effects = [effect for statement in self.statements for effect in statement.effects]
+        return decision_members(effects, self.decision.outcome, self.decision.rule, "")
+
+    @cached_property
     def plain(self) -> bool:
         """Whether running it changes nothing that the session keeps track of."""
         return not (self.loosens or self.prepares or self.deallocates) and self.search_path is UNCHANGED

@@ -23,7 +23,6 @@ from dbfirewall.approvals.postgres import PostgresStore
 from dbfirewall.approvals.service import Approvals
 from dbfirewall.approvals.slack import SlackButtons
 from dbfirewall.approvals.sqlite import SqliteStore
-from dbfirewall.approvals.stepped import SteppedStore
 from dbfirewall.audit.record import Event, Scalar
 from dbfirewall.errors import AuditError, ConfigError, StoreError
 from dbfirewall.gate import SessionFacts
@@ -300,7 +299,7 @@ _OUTCOMES: Final = {
 }
 
 
-def make_store(settings: Settings) -> SteppedStore:
+def make_store(settings: Settings) -> SqliteStore | PostgresStore:
     """The store that the settings name. Raises ConfigError where its password can't be read."""
     where, file = settings.approvals.store, settings.approvals.store_password_file
     if not is_dsn(where):

@@ -211,7 +211,8 @@ class Session:
         if text is None:
             text = self.firewall.audit.sql_member(sql)
         approval = None if release is None or release.request is None else release.request.id
-        audit_id = self.audit.statement(text, verdict.audit, params, approval)
+        members = verdict.audit if approval is None else verdict.released
+        audit_id = self.audit.statement(text, members, params, approval)
         call = Call(audit_id, sql, verdict, self.judge, self.sent)
         call.release = release
         if verdict.plain:

@@ -141,6 +141,13 @@ def test_the_command_line_approves_what_waits(world: World, hook: Receiver) -> N
     command(world, "approve", asked.id, "--yes")
     assert agent.result() == 4
     assert world.until(asked.id, State.DONE).affected == (4,)
+    records = world.firewall.audit_until(
+        lambda found: any(one["event"] == "outcome" and one["rows"] == 4 for one in found)
+    )
+    story = [one["event"] for one in records if one.get("approval") == asked.id]
+    assert story == ["approval_requested", "approval_granted", "approval_redeemed", "statement"]
+    (ran,) = [one for one in records if one["event"] == "statement" and one.get("approval") == asked.id]
+    assert (ran["decision"], ran["sqlstate"]) == ("gate", "")
 
 
 def test_the_command_line_denies_with_a_reason(world: World) -> None:
