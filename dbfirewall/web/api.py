@@ -213,4 +213,5 @@ def _valid(model: type[_B], value: Any) -> _B:
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))
-        raise Problem(400, f"{place + ': ' if place else ''}{first['msg']}") from None
+        words = first["msg"].removeprefix("Value error, ")
+        raise Problem(400, f"{place + ': ' if place else ''}{words}") from None

@@ -15,6 +15,7 @@ import asyncio
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Final, Literal
 
 from starlette.datastructures import Headers
@@ -71,9 +72,10 @@ class Gatekeeper:
         address = connection.client.host if connection.client else ""
         if self._options.trusts(address):
             for hop in reversed(",".join(connection.headers.getlist("x-forwarded-for")).split(",")):
-                if not hop.strip():
+                try:
+                    address = str(ip_address(hop.strip()))
+                except ValueError:
                     break
-                address = hop.strip()[:45]
                 if not self._options.trusts(address):
                     break
         return address

@@ -335,10 +335,8 @@ def _valid(model: type[_B], **values: Any) -> _B:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         field = str(first["loc"][0]) if first["loc"] else "The form"
-        if first["type"] == "string_too_short":
-            raise Problem(400, "Give a reason: the agent is told it.") from None
         words = first["msg"].removeprefix("Value error, ")
-        raise Problem(400, f"{field.capitalize()}: {words}.") from None
+        raise Problem(400, f"{field.capitalize()} {words[:1].lower()}{words[1:]}.") from None
 
 
 async def _fields(request: HttpRequest) -> dict[str, str]:

@@ -17,14 +17,20 @@ MAX_REASON = 1000
 
 def _speakable(text: str) -> str:
     """A reason without blanks around it. ValueError for control characters: it goes to terminals and logs."""
-    bad = [char for char in text if (ord(char) < 32 and char not in "\n\t\r") or 127 <= ord(char) < 160]
-    if bad or any("\ud800" <= char <= "\udfff" for char in text):
+    if any((ord(char) < 32 and char not in "\n\t\r") or 127 <= ord(char) < 160 for char in text):
         msg = "must not hold control characters"
         raise ValueError(msg)
     return text.replace("\r\n", "\n").strip()
 
 
+def _said(text: str) -> str:
+    if not text:
+        raise ValueError("must be given: the agent is told it")
+    return text
+
+
 Reason = Annotated[str, Field(max_length=MAX_REASON), AfterValidator(_speakable)]
+GivenReason = Annotated[Reason, AfterValidator(_said)]
 Rows = Annotated[tuple[Annotated[int, Field(ge=0)] | None, ...], Field(max_length=100)]
 Tolerance = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 
@@ -53,7 +59,7 @@ class ApproveBody(Body):
 class DenyBody(Body):
     """Refuse it. The agent is told the reason."""
 
-    reason: Annotated[Reason, Field(min_length=1)]
+    reason: GivenReason
     seen: str | None = Field(None, max_length=128)
 
 
@@ -61,7 +67,7 @@ class SettleBody(Body):
     """Say what became of a statement whose outcome is not known."""
 
     ran: bool
-    reason: Annotated[Reason, Field(min_length=1)]
+    reason: GivenReason
 
 
 class UndoBody(Body):

@@ -276,6 +276,10 @@ class Stage:
             assert person.sign_in(token).status == 303
         return person
 
+    def end_streams(self) -> None:
+        """What shutdown begins with."""
+        self._loop.call_soon_threadsafe(self._stopping.set)
+
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join()
@@ -312,7 +316,8 @@ class Person:
         """The form on a request's page, as it is there now, with `fields` in it."""
         page = self.get(f"/approvals/{request.id}").text
         seen = page.split('name="seen" value="')[1].split('"')[0] if 'name="seen"' in page else ""
-        values = {"csrf": self.csrf(), "seen": seen, "decision": decision, "envelope": "default", **fields}
+        token = page.split('name="csrf" value="')[1].split('"')[0]
+        values = {"csrf": token, "seen": seen, "decision": decision, "envelope": "default", **fields}
         return self.post(f"/approvals/{request.id}/decide", **values)
 
     def _all(self, headers: Mapping[str, str], *without: str) -> dict[str, str]:
