@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 import struct
 from collections.abc import Awaitable, Callable
@@ -344,7 +345,8 @@ def test_an_agent_that_left_while_its_session_began_leaves_nothing(
 
     async def slow(*arguments: Any) -> Any:
         upstream = await upstream_module.connect(*arguments)
-        clients.pop().socket.close()
+        # Not close(): a thread waits in recv(), and the kernel would keep the connection for it.
+        clients.pop().socket.shutdown(socket.SHUT_RDWR)
         await asyncio.sleep(0.05)
         return upstream
 
