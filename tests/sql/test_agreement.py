@@ -124,6 +124,39 @@ def test_a_call_that_libpg_query_misses() -> None:
     assert "f before" in contradiction(each, tree_of(sql), replace(ours, calls=frozenset()), None)
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "INSERT INTO t (a) VALUES (f(1))",
+        "UPDATE t SET a = f(1)",
+        "DELETE FROM t WHERE f(1)",
+        "MERGE INTO t USING s ON f(1) WHEN MATCHED THEN DO NOTHING",
+        "SELECT f(1)",
+    ],
+)
+def test_no_data_statement_hides_a_call_among_its_other_names(sql: str) -> None:
+    """Of queries and changes only relations, aliases, CTEs and types may stand before a bracket uncalled."""
+    each, ours, _ = _witnesses(sql)
+    assert "f before" in contradiction(each, tree_of(sql), replace(ours, calls=frozenset()), None)
+
+
+@pytest.mark.parametrize("first", ["CREATE TABLE t (a int)", "ALTER ROLE a", "DROP TABLE t", "GRANT a TO b"])
+@pytest.mark.parametrize(
+    "parsed",
+    [
+        "SELECT 1",
+        "INSERT INTO t VALUES (1)",
+        "UPDATE t SET a = 1",
+        "DELETE FROM t",
+        "MERGE INTO t USING s ON true WHEN MATCHED THEN DELETE",
+    ],
+)
+def test_no_definition_is_a_data_statement(first: str, parsed: str) -> None:
+    """What begins as DDL is none of the statements that read or change rows."""
+    (each,) = outline(tokenize(first))
+    assert "begins with" in contradiction(each, tree_of(parsed), summarise(tree_of(parsed)), None)
+
+
 def test_a_utility_explains_its_own_names() -> None:
     """Column lists, options and types of a CREATE TABLE are no calls; a function in it is."""
     sql = "CREATE TABLE t (a mood DEFAULT f(1), UNIQUE (a)) PARTITION BY LIST (a) WITH (fillfactor = 70)"

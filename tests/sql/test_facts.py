@@ -58,6 +58,7 @@ def test_a_node_that_is_no_statement_is_unknown(kind: str) -> None:
     (only,) = resolve(Reading((Parsed({kind: {}}),)), SCOPES["offline"]).statements
     assert only.effects == (Effect("unknown", detail=kind),)
     assert only.tags == ()
+    assert only.literal_sensitive
 
 
 KINDS = [
