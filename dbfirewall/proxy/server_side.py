@@ -41,6 +41,11 @@ MAX_PRIVATE: Final = 16 * 1024 * 1024
 
 _NEVER_STREAMED: Final[frozenset[int]] = frozenset()
 
+TOO_MANY_ROWS_AMID_OTHERS: Final = (
+    "The session was ended: a result has more rows than this role may read with one statement, "
+    "and other statements were sent along with it. Send it alone, with a LIMIT."
+)
+
 Handler = Callable[[bytes, int, int], bytes | None]
 
 
@@ -64,6 +69,7 @@ class ServerSide:
         self._swallow = False
         self._later: list[Callable[[], None]] = []
         self._skip_rows = True
+        self._completed = 0
         self._streamed = _STREAMED
         self._max_inspected = MAX_INSPECTED
         self._handlers: dict[int, Handler] = {
@@ -210,10 +216,31 @@ class ServerSide:
         if call.rows <= limit:
             return None
         if not call.cut:
-            call.cut = True
-            # What the agent sends next must not run into this cancel.
-            self.session.firewall.cancel_upstream(self.session, self.session.hold_agent())
+            self._cut(call)
         return b""
+
+    def _cut(self, call: Call) -> None:
+        """The first row too many. The server is asked for no more, and the result ends in an error.
+
+        Not so where other statements share its fate as one implicit transaction: they may be done already, and would
+        stay done after that error. Then the session ends, as it would where a connection breaks.
+        """
+        session = self.session
+        call.cut = True
+        if not self._alone(call):
+            session.row_limit_error(call)
+            raise ProtocolError(TOO_MANY_ROWS_AMID_OTHERS, SqlState.LIMIT)
+        # What the agent sends next must not run into this cancel.
+        session.firewall.cancel_upstream(session, session.hold_agent())
+
+    def _alone(self, call: Call) -> bool:
+        """Whether nothing was sent that the error of `call` would have to take along."""
+        session = self.session
+        if session.status == m.STATUS_IDLE and self._completed:
+            return False
+        if session.pending[0].kind is Owed.QUERY:
+            return self._completed + 1 >= len(call.verdict.statements)
+        return len(session.pending) == 1 or session.pending[1].kind is Owed.SYNC
 
     def _row_description(self, buf: bytes, start: int, end: int) -> None:
         if self.session.pending and self.session.pending[0].kind is Owed.DESCRIBE:
@@ -232,6 +259,7 @@ class ServerSide:
         """The end of one statement: of an Execute, or of one in a Query that may hold more."""
         session = self.session
         call = self._running()
+        self._completed += 1
         tag = decode_command_complete(buf, start, end) if end > start else b""
         rows = tag_rows(tag)
         if call.verdict.deallocates:
@@ -239,6 +267,8 @@ class ServerSide:
         if session.pending[0].kind is Owed.EXECUTE:
             session.pending.popleft()
             session.end_call(call, rows, SqlState.LIMIT if call.cut else None)
+            # The agent is told of an error: as after any other, what it sends up to its Sync is dropped.
+            session.skipping = session.skipping or (call.cut and not session.pending)
         else:
             call.total += rows
         return session.row_limit_error(call) if call.cut else None
@@ -246,6 +276,7 @@ class ServerSide:
     def _ready(self, buf: bytes, start: int, end: int) -> None:
         session = self.session
         status = decode_ready_for_query(buf, start, end)
+        self._completed = 0
         if session.pending:
             entry = session.pending.popleft()
             if entry is SYNC:

@@ -353,14 +353,52 @@ def test_a_result_that_ends_before_the_cancel_is_still_an_error(
     assert stage.outcomes() == [(3, "53400")]
 
 
-def test_all_results_of_a_query_that_was_cut_are_errors(set_stage: SetStage) -> None:
-    """And it counts as one that was limited."""
+@pytest.mark.parametrize(
+    ("sent", "answer"),
+    [
+        (["Q SELECT x FROM orders; INSERT INTO orders"], ["T"]),
+        (["P a: SELECT x FROM orders", "B =a", "E", "P b: INSERT INTO orders", "B =b", "E", "S"], ["1", "2"]),
+        (["P a: SELECT x FROM orders", "B =a", "E", "P b: INSERT INTO orders", "H"], ["1", "2"]),
+        (["P a: INSERT INTO orders", "B =a", "E", "P b: SELECT x FROM orders", "B =b", "E", "S"],
+         ["1", "2", "C INSERT 0 1", "1", "2"]),
+    ],
+    ids=["query", "before others", "before a parse", "after others"],
+)  # fmt: skip
+def test_a_cut_amid_other_statements_ends_the_session(
+    set_stage: SetStage, sent: list[str], answer: list[str]
+) -> None:
+    """They may be done, and stay so, where an error would say that the whole transaction is undone."""
     stage = _limited(set_stage)
-    stage.agent("Q SELECT x FROM orders; SELECT 1").server("T", "D 1", "D 2", "D 3", "C SELECT 3")
-    stage.server("T", "D 1", "C SELECT 1", "Z I").agent_gets(
-        "T", "D 1", "D 2", "E 53400", "T", "E 53400", "Z I"
-    )
+    stage.agent(*sent).server(*answer, "D 1", "D 2", "D 3").agent_gets(*answer, "D 1", "D 2", "FATAL 53400")
+    assert stage.over
+    assert stage.server_transport.aborted
+    assert len(stage.firewall.cancelled) == 1
     assert stage.firewall.metrics.limited.cell("writer", "max_rows").value == 1
+
+
+def test_a_cut_of_the_last_of_several_results_in_a_transaction_is_an_error(set_stage: SetStage) -> None:
+    """The agent's own transaction is the agent's to end."""
+    stage = _limited(set_stage)
+    stage.agent("Q BEGIN").server("C BEGIN", "Z T")
+    stage.agent("P a: INSERT INTO orders", "B =a", "E", "P b: SELECT x FROM orders", "B =b", "E", "S")
+    stage.new_agent_bytes()
+    stage.server("1", "2", "C INSERT 0 1", "1", "2", "D 1", "D 2", "D 3", "C SELECT 3", "Z T")
+    stage.agent_gets("1", "2", "C INSERT 0 1", "1", "2", "D 1", "D 2", "E 53400", "Z T")
+    stage.agent("Q INSERT INTO orders; SELECT x FROM orders")
+    stage.firewall.cancelled[0]()  # type: ignore[misc]  # there is somebody to tell
+    stage.server("C INSERT 0 1", "T", "D 1", "D 2", "D 3", "E 57014", "Z E")
+    stage.agent_gets("C INSERT 0 1", "T", "D 1", "D 2", "E 53400", "Z E")
+
+
+def test_after_a_cut_the_rest_of_the_pipeline_is_skipped(set_stage: SetStage) -> None:
+    """As after any error, though the server knows of none."""
+    stage = _limited(set_stage)
+    stage.agent("P a: SELECT x FROM orders", "P b: INSERT INTO orders", "S").server("1", "1", "Z I")
+    stage.agent("B =a", "E", "H").server("2", "D 1", "D 2", "D 3", "C SELECT 3")
+    stage.new_server_bytes()
+    stage.firewall.cancelled[0]()  # type: ignore[misc]  # there is somebody to tell
+    stage.agent("B =b", "E", "S").server_gets("S").server("Z I")
+    stage.agent("B =b", "E", "S").server_gets("B =b", "E", "S")
 
 
 def test_what_is_allowed_is_never_taken_for_a_refusal(set_stage: SetStage) -> None:
