@@ -354,7 +354,7 @@ def test_an_agent_that_left_while_its_session_began_leaves_nothing(
 
     async def work(running: Running) -> None:
         clients.append(client := running.client())
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), client:
             await running.log_in(client)
 
     backend = play(tmp_path, work)
