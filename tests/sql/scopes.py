@@ -69,6 +69,12 @@ def _live() -> Catalog:
 
 
 _LIVE = _live()
+_COMPARISONS = {
+    "=": "f_eq", "<>": "f_ne", "<": "f_lt", ">": "f_gt", "<=": "f_le", ">=": "f_ge", "~~": "f_like", "~": "f_re"
+}  # fmt: skip
+_OPERATORS = {
+    symbol: (("public", _user(name, min_args=2, max_args=2)),) for symbol, name in _COMPARISONS.items()
+}
 
 SCOPES = {
     "offline": Scope(offline_catalog()),
@@ -80,6 +86,7 @@ SCOPES = {
     "live missing, app": Scope(_LIVE, ("missing", "app")),
     "live public, pg_catalog": Scope(_LIVE, ("public", "pg_catalog")),
     "live unknown path": Scope(_LIVE, None),
+    "live operators": Scope(replace(_LIVE, operators=_OPERATORS)),
     "live implicit cast": Scope(replace(_LIVE, implicit_calls=(("public", "int_to_myt"),))),
 }
 """Offline: the built-ins only. Live: a small database, complete."""
