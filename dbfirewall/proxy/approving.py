@@ -23,6 +23,7 @@ from dbfirewall.approvals.postgres import PostgresStore
 from dbfirewall.approvals.service import Approvals
 from dbfirewall.approvals.slack import SlackButtons
 from dbfirewall.approvals.sqlite import SqliteStore
+from dbfirewall.approvals.store import Query
 from dbfirewall.audit.record import Event, Scalar
 from dbfirewall.errors import AuditError, ConfigError, StoreError
 from dbfirewall.gate import SessionFacts
@@ -50,6 +51,9 @@ STORE_FILE: Final = "approvals.sqlite3"
 UNREACHABLE_SECONDS: Final = 900.0
 """How long the server is asked what became of a release, before a person has to find out."""
 
+PREVIEW_LOST_SECONDS: Final = 60.0
+"""A preview that is not there by then was lost with the firewall that made it."""
+
 PREVIEWS_AT_ONCE: Final = 4
 """Security limit: previews that are made at the same time, each on a server connection of its own."""
 
@@ -60,6 +64,7 @@ class Approving:
     def __init__(self, firewall: Firewall) -> None:
         self._firewall = firewall
         self._previews = asyncio.Semaphore(PREVIEWS_AT_ONCE)
+        self._previewing: set[str] = set()
         self.approvals: Approvals | None = None
 
     async def start(self) -> None:
@@ -85,6 +90,7 @@ class Approving:
         )
         store.on_change(notifier.wake)
         firewall.tasks.spawn("notifications", notifier.run())
+        firewall.tasks.spawn("missing previews", self._mend_previews())
 
     def _channels(self) -> Sequence[Channel]:
         return self._firewall.channels
@@ -129,8 +135,22 @@ class Approving:
     # -- previews ---------------------------------------------------------------------------------------------
 
     def preview_soon(self, request: Request, statements: Sequence[Statement]) -> None:
-        """Find out what the statement would do, beside everything else."""
-        self._firewall.tasks.spawn(f"preview of {request.id}", self._preview(request, statements))
+        """Find out what the statement would do, beside everything else, unless that is under way."""
+        if request.id not in self._previewing:
+            self._previewing.add(request.id)
+            self._firewall.tasks.spawn(f"preview of {request.id}", self._preview(request, statements))
+
+    async def _mend_previews(self) -> None:
+        """Make the previews of requests whose firewall was ended while it made them."""
+        while self.approvals is not None:
+            try:
+                for request in await self.approvals.list(Query(states=(State.PENDING,), limit=500)):
+                    late = self.approvals.now() - request.created_at > PREVIEW_LOST_SECONDS
+                    if request.preview is None and late and request.id not in self._previewing:
+                        await self.renew_preview(request)
+            except StoreError as error:
+                log.warning("previews that are missing: %s", error)
+            await asyncio.sleep(PREVIEW_LOST_SECONDS / 2)
 
     async def renew_preview(self, request: Request) -> Request | None:
         """Make the preview of a pending request anew; None where it is not pending any more. Raises StoreError."""
@@ -148,6 +168,7 @@ class Approving:
         snapshot, approvals = request.snapshot, self.approvals
         if approvals is None:
             return None
+        self._previewing.add(request.id)
         try:
             async with self._previews, self.side(snapshot.role, snapshot.database) as talk:
                 preview = await make_preview(talk, snapshot, statements, request.options, now=approvals.now())
@@ -156,6 +177,8 @@ class Approving:
         except Exception:  # whatever it was: people must be able to decide all the same, and be told
             log.exception("preview of %s", request.id)
             preview = no_preview("There is no preview, because making it failed.", approvals.now())
+        finally:
+            self._previewing.discard(request.id)
         return await approvals.attach_preview(request.id, preview)
 
     # -- undo -------------------------------------------------------------------------------------------------

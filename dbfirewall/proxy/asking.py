@@ -102,7 +102,7 @@ class Asking:
         try:
             request, new = await approvals.submit(snapshot, self.terms, self.options)
             reached(Step.SUBMITTED)
-            if new:
+            if new or (request.state is State.PENDING and request.preview is None):
                 self._approving.preview_soon(request, held.verdict.statements)
             if request.state is State.PENDING:
                 request = await self._wait(request, in_transaction=in_transaction)

@@ -21,7 +21,7 @@ from dbfirewall.proxy.asking import Held, No
 from dbfirewall.proxy.errand import Errand
 from dbfirewall.proxy.pending import Owed, Prepared
 from dbfirewall.proxy.refusals import notice
-from dbfirewall.proxy.release import Interrupted, Release, Way
+from dbfirewall.proxy.release import Interrupted, Release, Step, Way, reached
 
 if TYPE_CHECKING:
     from dbfirewall.proxy.agent_side import AgentSide
@@ -89,6 +89,7 @@ class Gates:
         """The statement that `release` is for is on its way."""
         self._answer, self._charged = None, b""
         self.keep(release)
+        reached(Step.SENT)
 
     # -- errands ----------------------------------------------------------------------------------------------
 

@@ -55,13 +55,17 @@ roles:
     search_path: [public]
     rules:
       - allow: [select, insert, lock_rows]
-        on: ["public.*", "elsewhere.*"]
+        on: "*"
       - allow: set
         on: [search_path, timezone]
       - allow: call
         on: [pg_catalog.pg_sleep]
+      - gate: insert
+        on: public.once
+        approvers: [dba]
+        HOLD
       - gate: [delete, truncate, copy_from]
-        on: ["public.*", "elsewhere.*"]
+        on: "*"
         approvers: [dba]
         HOLD
       - allow: update

@@ -34,10 +34,14 @@ class Firewall:
         *,
         environment: Mapping[str, str] | None = None,
         arguments: Sequence[str] = (),
+        program: Sequence[str] = ("-m", "dbfirewall"),
         port: int | None = None,
         admin_port: int | None = None,
     ) -> None:
-        """`rules`: a rules file's text, or its path. `folder`: empty; rules, state and log go there."""
+        """`rules`: a rules file's text, or its path. `folder`: empty; rules, state and log go there.
+
+        `program`: what Python runs.
+        """
         self.host = "127.0.0.1"
         self.port = port or free_port()
         self.admin_port = admin_port or free_port()
@@ -47,6 +51,7 @@ class Firewall:
         self.log = folder / "stderr.log"
         self.process: subprocess.Popen[bytes] | None = None
         self._arguments = arguments
+        self._program = program
         self.environment = {
             **os.environ,
             "DBFIREWALL_LISTEN": f"{self.host}:{self.port}",
@@ -66,7 +71,7 @@ class Firewall:
     def launch(self) -> subprocess.Popen[bytes]:
         """Start the process without waiting for it (for rules that it must refuse)."""
         self.state.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "dbfirewall", "serve", "--rules", str(self.rules), *self._arguments]
+        command = [sys.executable, *self._program, "serve", "--rules", str(self.rules), *self._arguments]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command, cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
