@@ -53,8 +53,8 @@ fuzz-wire: $(READY) ## random and mangled sessions, against a model server and a
 	DBFIREWALL_FUZZ_SECONDS=120 $(BIN)/python -m pytest -s --timeout 600 tests/fuzz/test_wire_model.py $(PYTEST_ARGS)
 	$(BIN)/python -m pytest -s tests/fuzz/test_wire_real.py $(PYTEST_ARGS)
 
-chaos: $(READY) ## 50 sessions while all sides are killed, paused and cut off (5 minutes)
-	DBFIREWALL_CHAOS_SECONDS=240 DBFIREWALL_CHAOS_SESSIONS=50 $(BIN)/python -m pytest -s tests/chaos $(PYTEST_ARGS)
+chaos: $(READY) ## 52 sessions while all sides are killed, paused and cut off, and the disk is full (25 minutes)
+	DBFIREWALL_CHAOS_SECONDS=150 DBFIREWALL_CHAOS_SESSIONS=52 DBFIREWALL_CHAOS_ROUNDS=4 $(BIN)/python -m pytest -s tests/chaos $(PYTEST_ARGS)
 
 dos: $(READY) ## what one agent that is logged in can do to the others (2 minutes)
 	$(BIN)/python -m pytest -s tests/dos/attacks.py $(PYTEST_ARGS)

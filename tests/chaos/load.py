@@ -23,17 +23,16 @@ Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 class Load:
     """Sessions of one agent on `dsn`, until `stop`.
 
-    `done`: how often what; `wrong`: answers that were not its own; `hung`: what never ended.
+    `done`: how often what. `say` is told at once what is `wrong` (an answer that was not its own) and what `hung`.
     """
 
-    def __init__(self, dsn: str, seed: int) -> None:
+    def __init__(self, dsn: str, seed: int, say: Callable[[str, object], None]) -> None:
         self._dsn = dsn
+        self._say = say
         self._seed = seed
         self._numbers = itertools.count(1)
         self.stop = asyncio.Event()
         self.done: Counter[str] = Counter()
-        self.wrong: list[str] = []
-        self.hung: list[str] = []
 
     def nonce(self) -> str:
         """Like no other of this load, and no part of one."""
@@ -67,7 +66,7 @@ class Load:
             try:
                 await asyncio.wait_for(work(connection), HANG_SECONDS)
             except TimeoutError:
-                self.hung.append(name)
+                self._say("hung", name)
                 return
             except psycopg.Error:
                 self.done["broken"] += 1
@@ -79,7 +78,7 @@ class Load:
 
     def _expect(self, got: object, wanted: object) -> None:
         if got != wanted:
-            self.wrong.append(f"{got!r} for {wanted!r}")
+            self._say("wrong", f"{got!r} for {wanted!r}")
 
     async def _read(self, connection: Connection) -> None:
         nonce = self.nonce()
@@ -103,7 +102,7 @@ class Load:
             await connection.execute(f"INSERT INTO forbidden VALUES ('{self.nonce()}')")
         except psycopg.errors.InsufficientPrivilege:
             return
-        self.wrong.append("a forbidden statement was not refused")
+        self._say("wrong", "a forbidden statement was not refused")
 
     async def _transaction(self, connection: Connection) -> None:
         nonce = self.nonce()

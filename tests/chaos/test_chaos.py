@@ -1,40 +1,33 @@
 """Everything dies, stalls and comes back during a mixed load; then all books must balance.
 
-`DBFIREWALL_CHAOS_SECONDS` and `DBFIREWALL_CHAOS_SESSIONS`: how long, and how many; a short round unless set.
+`DBFIREWALL_CHAOS_SECONDS`, `DBFIREWALL_CHAOS_SESSIONS`, `DBFIREWALL_CHAOS_ROUNDS`: how long each round is, how big
+the load, how many rounds of each kind; short ones unless set. `DBFIREWALL_CHAOS_SEED`: the first round's course.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import random
-import signal
-from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from resource import RLIM_INFINITY, RLIMIT_FSIZE, prlimit
 
 import psycopg
 import pytest
 
-from tests.chaos.load import Load
+from tests.chaos.client import Clients
+from tests.chaos.faults import READ_ONLY, WRITABLE, Chaos
 from tests.chaos.relay import Relay
-from tests.chaos.world import (
-    assert_on_record,
-    build,
-    descriptors,
-    firewall_before,
-    resident,
-    wait_for_no_backends,
-)
+from tests.chaos.world import assert_on_record, build, firewall_before, wait_for_no_backends
 from tests.support.embedded import EmbeddedPostgres
 from tests.support.firewall import Firewall
 from tests.support.postgres import Postgres
 
-SECONDS = float(os.environ.get("DBFIREWALL_CHAOS_SECONDS", "15"))
+SECONDS = float(os.environ.get("DBFIREWALL_CHAOS_SECONDS", "8"))
 SESSIONS = int(os.environ.get("DBFIREWALL_CHAOS_SESSIONS", "12"))
+ROUNDS = int(os.environ.get("DBFIREWALL_CHAOS_ROUNDS", "1"))
 SEED = int(os.environ.get("DBFIREWALL_CHAOS_SEED", "1"))
+PROCESSES = 4
 SPARE_DESCRIPTORS = 20
 MEMORY_BOUND = 400 * 2**20
 
@@ -48,121 +41,63 @@ def server() -> Iterator[EmbeddedPostgres]:
         yield server
 
 
-class Chaos:
-    """Faults at random, each over within about two seconds. `done`: how often which."""
-
-    def __init__(self, postgres: Postgres, firewall: Firewall, near: Relay, far: Relay) -> None:
-        self._postgres = postgres
-        self._firewall = firewall
-        self._near = near
-        self._far = far
-        self._source = random.Random(SEED)
-        self.done: Counter[str] = Counter()
-
-    async def run(self, seconds: float) -> None:
-        """Go on for so long."""
-        faults = [
-            *[self._drop_agent, self._drop_server] * 4, self._stall_agent, self._stall_server, self._slow,
-            self._pause_firewall, self._kill_firewall, self._end_backend, self._pause_backend, self._kill_backend,
-        ]  # fmt: skip
-        loop = asyncio.get_running_loop()
-        end = loop.time() + seconds
-        while loop.time() < end:
-            fault = self._source.choice(faults)
-            self.done[fault.__name__.strip("_")] += 1
-            await fault()
-            await asyncio.sleep(self._source.random())
-
-    async def _drop_agent(self) -> None:
-        self._near.drop(self._source)
-
-    async def _drop_server(self) -> None:
-        self._far.drop(self._source)
-
-    async def _stall_agent(self) -> None:
-        await self._near.stall(1)
-
-    async def _stall_server(self) -> None:
-        await self._far.stall(1)
-
-    async def _slow(self) -> None:
-        await self._far.slow(1)
-
-    async def _pause_firewall(self) -> None:
-        assert self._firewall.process is not None
-        await self._pause(self._firewall.process.pid)
-
-    async def _kill_firewall(self) -> None:
-        self._firewall.kill()
-        await asyncio.to_thread(self._firewall.start)
-
-    async def _end_backend(self) -> None:
-        if (pid := await self._backend()) is not None:
-            os.kill(pid, signal.SIGTERM)
-
-    async def _pause_backend(self) -> None:
-        if (pid := await self._backend()) is not None:
-            await self._pause(pid)
-
-    async def _kill_backend(self) -> None:
-        """SIGKILL: the server then ends all its backends and recovers."""
-        if (pid := await self._backend()) is not None:
-            os.kill(pid, signal.SIGKILL)
-
-    async def _pause(self, pid: int) -> None:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGSTOP)
-            await asyncio.sleep(self._source.random())
-            os.kill(pid, signal.SIGCONT)
-
-    async def _backend(self) -> int | None:
-        """The process id of an agent's backend, if there is one and the server can be asked."""
-        query = "SELECT pid FROM pg_stat_activity WHERE usename = 'chaos_agent' ORDER BY random() LIMIT 1"
-        try:
-            rows = await asyncio.to_thread(self._postgres.sql, query)
-        except psycopg.Error:
-            return None
-        return int(rows[0][0]) if rows else None
-
-
-async def play(postgres: Postgres, folder: Path) -> tuple[Load, Chaos, Firewall]:
-    """The load, and the faults while it lasts. The firewall goes on running."""
+async def play(
+    postgres: Postgres, folder: Path, seed: int, *, firewall_dies: bool
+) -> tuple[Clients, Chaos, Firewall]:
+    """The load, and the faults while it lasts. Whoever is still there in the end has gone, too."""
     async with Relay(postgres.host, postgres.port) as far:
-        firewall = firewall_before(far.port, folder)
+        firewall = firewall_before(far.port, folder, DBFIREWALL_AUDIT_MAX_BYTES="1MiB")
         await asyncio.to_thread(firewall.start)
         async with Relay(firewall.host, firewall.port) as near:
-            load = Load(f"postgresql://one:chaos-agent@127.0.0.1:{near.port}/chaos?sslmode=disable", SEED)
-            chaos = Chaos(postgres, firewall, near, far)
+            clients = Clients(
+                _dsns(near.port, firewall.port), SESSIONS // PROCESSES, seed, folder / "clients"
+            )
+            chaos = Chaos(postgres, firewall, near, far, clients, seed, firewall_dies=firewall_dies)
             try:
-                async with asyncio.TaskGroup() as group:
-                    for number in range(SESSIONS):
-                        group.create_task(load.session(number))
+                clients.start()
+                try:
                     await chaos.run(SECONDS)
-                    load.stop.set()
+                finally:
+                    await asyncio.to_thread(clients.stop)
                 await asyncio.to_thread(wait_for_no_backends, postgres)
-                assert firewall.process is not None
-                fds, memory = descriptors(firewall.process.pid), resident(firewall.process.pid)
-                print(
-                    f"\n{dict(chaos.done)}\n{dict(load.done)}\n{fds} descriptors, {memory >> 20} MiB resident"
-                )
-                assert memory < MEMORY_BOUND
-                assert fds < 30 + SPARE_DESCRIPTORS
+                chaos.measure()
             finally:
                 firewall.stop()
-    return load, chaos, firewall
+    return clients, chaos, firewall
 
 
-def test_the_books_balance_after_any_failure(server: EmbeddedPostgres, tmp_path: Path) -> None:
-    """Agents, backends and the firewall killed, paused, cut off and slowed: no hang, no backend left, no answer to
-    the wrong session, each write after its record, and a chain that verifies.
+def _dsns(*ports: int) -> list[str]:
+    """Half of the processes through the bad network, half directly."""
+    return [
+        f"postgresql://one:chaos-agent@127.0.0.1:{ports[number % len(ports)]}/chaos?sslmode=disable"
+        for number in range(PROCESSES)
+    ]
+
+
+@pytest.mark.parametrize("firewall_dies", [True, False], ids=["all die", "the firewall survives"])
+@pytest.mark.parametrize("seed", range(SEED, SEED + ROUNDS))
+def test_the_books_balance_after_any_failure(
+    server: EmbeddedPostgres, tmp_path: Path, seed: int, *, firewall_dies: bool
+) -> None:
+    """Clients, backends and the firewall killed, paused, cut off and slowed, the disk full or read-only: no hang, no
+    backend left, no answer to the wrong session, each write after its record, and a chain that verifies.
     """
     postgres = build(server)
-    load, _chaos, firewall = asyncio.run(play(postgres, tmp_path))
-    assert not load.wrong
-    assert not load.hung
+    clients, chaos, firewall = asyncio.run(play(postgres, tmp_path, seed, firewall_dies=firewall_dies))
     written = assert_on_record(postgres, firewall)
-    print(f"{written} writes on record")
+    most = max(fds for fds, _ in chaos.sizes), max(memory for _, memory in chaos.sizes) >> 20
+    (_, early), (fds, late) = chaos.sizes[0], chaos.sizes[-1]
+    print(
+        f"\nseed {seed}: {sum(chaos.done.values())} faults: {dict(chaos.done)}\n{dict(clients.done)}\n"
+        f"{written} writes on record; descriptors: {fds} in the end, {most[0]} at most; "
+        f"memory: {early >> 20} MiB, {late >> 20} in the end, {most[1]} at most"
+    )
+    assert not clients.wrong
+    assert not clients.hung
     assert written > SESSIONS
+    assert late < MEMORY_BOUND
+    assert fds < 30 + SPARE_DESCRIPTORS
+    assert "Traceback" not in firewall.log.read_text()
     verified = firewall.command("audit", "verify")
     assert verified.returncode == 0, verified.stdout + verified.stderr
 
@@ -190,6 +125,35 @@ def test_a_full_disk_stops_everything_and_heals(server: EmbeddedPostgres, tmp_pa
             connection.execute("INSERT INTO written VALUES ('after')")
     assert postgres.sql("SELECT nonce FROM written ORDER BY at", "chaos") == [("before",), ("after",)]
     assert assert_on_record(postgres, firewall) == 2
+    assert firewall.command("audit", "verify").returncode == 0
+
+
+def test_a_state_folder_that_becomes_read_only_stops_everything_and_heals(
+    server: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    """Where the record has to be rotated and can't be, nothing runs; it goes on when it can, the chain whole."""
+    postgres = build(server)
+    with firewall_before(server.port, tmp_path, DBFIREWALL_AUDIT_MAX_BYTES="64KiB") as firewall:
+        dsn = firewall.dsn("one", "chaos-agent", "chaos")
+        firewall.state.chmod(READ_ONLY)
+        try:
+            with pytest.raises(psycopg.OperationalError, match="audit record cannot be written"):  # noqa: SIM117
+                with psycopg.connect(dsn, autocommit=True) as connection:
+                    for number in range(1000):
+                        connection.execute(f"INSERT INTO written VALUES ('before {number}')")
+            [(before,)] = postgres.sql("SELECT count(*) FROM written", "chaos")
+            with pytest.raises(psycopg.OperationalError), psycopg.connect(dsn, autocommit=True) as other:
+                other.execute("INSERT INTO written VALUES ('meanwhile')")
+            assert firewall.get("/healthz")[0] == 503
+            assert "cannot rotate" in firewall.errors()
+        finally:
+            firewall.state.chmod(WRITABLE)
+        assert firewall.get("/healthz")[0] == 200
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute("INSERT INTO written VALUES ('after')")
+    assert 0 < before < 1000
+    assert assert_on_record(postgres, firewall) == before + 1
+    assert len(list(firewall.state.glob("audit*.jsonl"))) > 1
     assert firewall.command("audit", "verify").returncode == 0
 
 

@@ -50,7 +50,8 @@ def build(server: EmbeddedPostgres) -> Postgres:
 def firewall_before(port: int, folder: Path, **environment: str) -> Firewall:
     """A firewall in front of the server on `port`."""
     rules = RULES % {"port": port, "verifier": verifier("chaos-agent")}
-    return Firewall(rules, folder, environment={"CHAOS_PASSWORD": "chaos", **environment})
+    environment = {"CHAOS_PASSWORD": "chaos", **environment}
+    return Firewall(rules, folder, environment=environment, program=("-m", "tests.chaos.obedient"))
 
 
 def backends(postgres: Postgres) -> int:
