@@ -39,6 +39,7 @@ _RELATIONS = (
     Relation("public", "orders", columns=("id", "user_id", "amount", "status", "meta")),
     Relation("public", "secret", columns=("id", "ssn")),
     Relation("public", "odd", columns=("Order Id", "odd", "row_to_json")),
+    Relation("public", "trap", columns=("id", "trap", "f_read")),
     Relation("public", "v_orders", "view", ("id", "amount")),
     Relation("public", "v_write", "view", ("x",), (("public", "f_write"),)),
     Relation("public", "v_read", "view", ("x",), (("public", "f_read"), ("pg_catalog", "random"))),
@@ -79,6 +80,7 @@ _OPERATORS = {
 SCOPES = {
     "offline": Scope(offline_catalog()),
     "offline app, public": Scope(offline_catalog(), ("app", "public")),
+    "offline public, pg_catalog": Scope(offline_catalog(), ("public", "pg_catalog")),
     "offline unknown path": Scope(offline_catalog(), None),
     "live": Scope(_LIVE),
     "live app, public": Scope(_LIVE, ("app", "public")),

@@ -68,6 +68,7 @@ def test_a_from_item_of_another_kind_is_unknown() -> None:
     assert Effect("unknown", detail="A_Const") in effects(select(STRING, fromClause=[STRING]))
 
 
+COMPOUND: list[dict[str, Any]] = [{"larg": {}}, {"rarg": {}}, {"op": "SETOP_EXCEPT"}]
 NOT_UNDERSTOOD: list[tuple[dict[str, Any], str]] = [
     ({"TransactionStmt": {"kind": "TRANS_STMT_TOMORROW"}}, "TransactionStmt"),
     ({"GrantStmt": {"objtype": "OBJECT_TOMORROW", "objects": [{}]}}, "revoke on OBJECT_TOMORROW"),
@@ -81,7 +82,22 @@ NOT_UNDERSTOOD: list[tuple[dict[str, Any], str]] = [
     ({"SelectStmt": {"withClause": {"ctes": [STRING]}}}, "A_Const"),
     ({"SelectStmt": {"withClause": {"ctes": [{"CommonTableExpr": {"ctequery": STRING}}]}}}, "A_Const"),
     ({"SelectStmt": {"op": "SETOP_UNION", "targetList": []}}, "SelectStmt"),
-    ({"SelectStmt": {"larg": {}, "valuesLists": []}}, "SelectStmt"),
+    *(
+        (
+            {"SelectStmt": {**compound, clause: {} if clause in ("whereClause", "havingClause") else []}},
+            "SelectStmt",
+        )
+        for compound in COMPOUND
+        for clause in (
+            "fromClause",
+            "groupClause",
+            "windowClause",
+            "valuesLists",
+            "distinctClause",
+            "whereClause",
+            "havingClause",
+        )
+    ),
 ]
 
 
