@@ -29,8 +29,14 @@ _BY_NAME_OR_TEXT = _words(
 )
 """Read relations that an argument names at run time, or run SQL from a string: no parser sees which."""
 
-_RUN_CODE_OF_TYPES = _words("domain_in domain_recv pg_input_is_valid pg_input_error_info")
-"""Run the input function, or the CHECK functions, of whatever type an argument names at run time."""
+_RUN_CODE_OF_TYPES = _words(
+    """
+    domain_in domain_recv pg_input_is_valid pg_input_error_info array_in record_in range_in multirange_in
+    satisfies_hash_partition fmgr_sql_validator
+    """
+)
+"""Run code of whatever type, table or function an argument names at run time: input functions, CHECK functions of
+domains (inside of arrays, rows and ranges, too), hash functions of a partitioned table, what reading a body runs."""
 
 _TAKE_A_TRANSACTION_ID = _words("pg_current_xact_id txid_current")
 """Declared stable, yet they assign the transaction a permanent id: a write, also under READ ONLY."""

@@ -15,7 +15,8 @@ NEED_A_RULE = """
     table_to_xml table_to_xmlschema table_to_xml_and_xmlschema query_to_xml query_to_xmlschema
     query_to_xml_and_xmlschema cursor_to_xml cursor_to_xmlschema schema_to_xml schema_to_xmlschema
     schema_to_xml_and_xmlschema database_to_xml database_to_xmlschema database_to_xml_and_xmlschema ts_stat currtid2
-    domain_in domain_recv pg_input_is_valid pg_input_error_info pg_current_xact_id txid_current
+    domain_in domain_recv pg_input_is_valid pg_input_error_info pg_current_xact_id txid_current array_in record_in
+    range_in multirange_in satisfies_hash_partition fmgr_sql_validator
 """
 NEED_NONE = """
     random random_normal array_sample array_shuffle clock_timestamp timeofday gen_random_uuid uuidv4 uuidv7 currval
