@@ -99,7 +99,7 @@ async def describe(talk: Talk, piece: Piece, statement: Statement, reached: Reac
     found = Found()
     relations = _relations(statement, reached)
     taken = {lock.relation: lock for lock in locks(piece)}
-    sizes = {number(row[0]): row for row in await ask(talk, _SIZES, as_json([r.oid for r in relations]))}
+    sizes = await _sizes(talk, relations)
     for relation in relations[:MAX_OBJECTS]:
         found.objects.append(await _object(talk, relation, sizes.get(relation.oid), taken))
     if len(relations) > MAX_OBJECTS:
@@ -112,6 +112,16 @@ async def describe(talk: Talk, piece: Piece, statement: Statement, reached: Reac
     elif piece.kind == "AlterTableStmt" and any(lock.rewrites for lock in taken.values()):
         found.notes.append("It may write the whole table anew, which takes time and space.")
     return found
+
+
+async def _sizes(talk: Talk, relations: Sequence[Relation]) -> dict[int, Row]:
+    """Rows of `_SIZES` by OID; none where somebody has locked one of them."""
+    try:
+        async with attempt(talk):
+            rows = await ask(talk, _SIZES, as_json([relation.oid for relation in relations]))
+    except ServerError:
+        return {}
+    return {number(row[0]): row for row in rows}
 
 
 def _relations(statement: Statement, reached: Reach) -> list[Relation]:

@@ -138,11 +138,14 @@ class _Subject:
         """A sentence on why it is not run, empty where it may be."""
         if self.problems:
             return "It was not run for this preview, because not all that it does could be rolled back."
-        if self.estimate is None:
-            return "It was not run for this preview."
-        if self.estimate > MAX_ESTIMATE:
+        if self.estimate is not None and self.estimate > MAX_ESTIMATE:
             return f"It was not run for this preview: the planner expects {self.estimate:,.0f} rows."
         return ""
+
+    @property
+    def runnable(self) -> bool:
+        """Whether it may be run; it is only where the planner had no objection either."""
+        return self.change is not None and self.estimate is not None and not self.reason_not_to_run
 
     @property
     def readable(self) -> bool:
@@ -150,7 +153,8 @@ class _Subject:
         query = rows_of_change(self.piece, "ctid")
         called = function_names(query) if query else None
         return not any(
-            problem.read and not (problem.call and called is not None and problem.call not in called)
+            (problem.read or problem.plan)
+            and not (problem.call and called is not None and problem.call not in called)
             for problem in self.problems
         )
 
@@ -254,7 +258,7 @@ class _Maker:
     async def _count(self, subjects: Sequence[_Subject]) -> None:
         """Run the changes that may be run, in order; read the rows of the first that may not."""
         draft = self._draft
-        ran = any(subject.reason_not_to_run == "" for subject in subjects if subject.change)
+        ran = any(subject.runnable for subject in subjects)
         async with nothing_stays(self._talk, self._snapshot.settings, write=ran):
             all_ran = True
             for subject in subjects:
@@ -274,7 +278,8 @@ class _Maker:
         draft, change = self._draft, subject.change
         if subject.piece.kind not in CHANGES:
             return None, False
-        if change is None or subject.estimate is None:
+        unplanned = subject.estimate is None and not subject.problems
+        if change is None or unplanned:
             draft.note("Its rows were not counted.")
             return None, False
         reason = subject.reason_not_to_run
