@@ -49,13 +49,14 @@ class SqliteFile:
         """Set from outside: nobody waits for the answer any more, so nothing more is to be begun or committed."""
         self._tell = tell
         self._connection: sqlite3.Connection | None = None
-        self._inode = (0, 0)
+        self._inode: tuple[int, int] | None = None
         self._seen_version = 0
         self._damaged = ""
 
     def check_whole(self) -> None:
         """Open the file, make what is missing, and read all of it. Raises StoreError."""
         self._damaged = ""
+        self._inode = None
         self._drop()
         connection = self._open()
         with self._errors():
@@ -99,7 +100,8 @@ class SqliteFile:
         """Give free pages back to the file system."""
         connection = self._open()
         with self._errors():
-            connection.execute("PRAGMA incremental_vacuum").fetchall()
+            # Not `execute`: that takes one step of a statement without columns, and each step is one page.
+            connection.executescript("PRAGMA incremental_vacuum")
 
     def interrupt(self) -> None:
         """End what runs, from another thread."""
@@ -142,9 +144,11 @@ class SqliteFile:
         try:
             yield
         except sqlite3.Error as error:
-            self._drop()
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            if code != sqlite3.SQLITE_BUSY or not self._rolled_back():
+                self._drop()
             text = f"{self.path}: {error}"
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+            if code in _DAMAGED:
                 self._damaged = text
             raise StoreError(text) from error
         except BaseException:
@@ -154,8 +158,9 @@ class SqliteFile:
     def _open(self) -> sqlite3.Connection:
         if self._damaged:
             raise StoreError(f"{self._damaged}; it is not used until the firewall is started again")
+        if self._inode is not None:
+            self._demand_same_file(self._inode)
         if self._connection is not None:
-            self._demand_same_file()
             return self._connection
         if sqlite3.sqlite_version_info < _OLDEST:
             raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old: 3.35 or newer is needed")
@@ -180,32 +185,47 @@ class SqliteFile:
             raise StoreError(f"{self.path}: no write-ahead log can be kept there (journal_mode {mode})")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA journal_size_limit = {KEPT_WAL:d}")
-        connection.execute("BEGIN IMMEDIATE")
-        names = {row["name"] for row in connection.execute("SELECT name FROM sqlite_master")}
-        if not names:
-            for statement in store_sql.SCHEMA:
-                connection.execute(statement)
-        elif "meta" not in names:
+        if not _tables(connection):
+            connection.execute("BEGIN IMMEDIATE")
+            if not _tables(connection):  # another process was faster
+                for statement in store_sql.SCHEMA:
+                    connection.execute(statement)
+            connection.execute("COMMIT")
+        if "meta" not in _tables(connection):
             raise StoreError(f"{self.path} is a database of something else")
         self._drive(connection, store_sql.check_version(), [])
-        connection.execute("COMMIT")
 
-    def _demand_same_file(self) -> None:
+    def _demand_same_file(self, inode: tuple[int, int]) -> None:
         try:
             found = self.path.lstat()
+        except FileNotFoundError:
+            self._damaged = f"{self.path} was removed"
         except OSError as error:
-            self._drop()
             raise StoreError(f"{self.path}: {error.strerror}") from error
-        if (found.st_dev, found.st_ino) != self._inode:
-            self._damaged = f"{self.path} was replaced by another file"
+        else:
+            if (found.st_dev, found.st_ino) != inode:
+                self._damaged = f"{self.path} was replaced by another file"
+        if self._damaged:
             self._drop()
             raise StoreError(self._damaged)
+
+    def _rolled_back(self) -> bool:
+        try:
+            if self._connection is not None and self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            return False
+        return self._connection is not None
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(sqlite3.Error):
                 connection.close()  # rolls back
+
+
+def _tables(connection: sqlite3.Connection) -> set[str]:
+    return {row["name"] for row in connection.execute("SELECT name FROM sqlite_master")}
 
 
 def _touch(path: Path) -> tuple[int, int]:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psycopg
+
 from dbfirewall.approvals.model import Options, Preview, Snapshot, State, Table, Terms, Vote
 from dbfirewall.approvals.postgres import PostgresStore
 from dbfirewall.approvals.sqlite import SqliteStore
@@ -45,6 +47,11 @@ class SqlitePlace:
         """A new connection to it."""
         return SqliteStore(self.path)
 
+    def clear(self) -> None:
+        """Forget everything; nobody is connected."""
+        for path in self.path.parent.glob(f"{self.path.name}*"):
+            path.unlink()
+
 
 @dataclass(frozen=True, slots=True)
 class PostgresPlace:
@@ -55,6 +62,11 @@ class PostgresPlace:
     def store(self) -> PostgresStore:
         """A new connection to it."""
         return PostgresStore(self.dsn)
+
+    def clear(self) -> None:
+        """Forget everything; nobody is connected."""
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            connection.execute("DROP SCHEMA dbfirewall CASCADE")
 
 
 Place = SqlitePlace | PostgresPlace
