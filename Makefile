@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types layers fuzz-wire chaos dos coverage mutants fuzz matrix regress crowd bench suites clean
+.PHONY: help demo test lint types layers browser fuzz-wire chaos dos coverage mutants fuzz matrix regress crowd bench suites clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -58,6 +58,10 @@ chaos: $(READY) ## 52 sessions while all sides are killed, paused and cut off, a
 
 dos: $(READY) ## what one agent that is logged in can do to the others (2 minutes)
 	$(BIN)/python -m pytest -s tests/dos/attacks.py $(PYTEST_ARGS)
+
+browser: $(READY) ## the approvers' console in a real Chromium (needs chromium; 2 minutes)
+	$(BIN)/python -m pip install --quiet --group browser
+	$(BIN)/python -m pytest tests/browser/journeys.py tests/browser/looks.py tests/browser/attacks.py $(PYTEST_ARGS)
 
 matrix: $(READY) ## the end-to-end tests on PostgreSQL 14 to 18, TLS servers, pgbouncer (needs npm, pgbouncer)
 	$(BIN)/python -m tests.matrix

@@ -1,0 +1,45 @@
+"""A Chromium, contexts that must not complain, and the stage of tests/web."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext
+
+from tests.browser import chromium
+from tests.browser.people import listen
+from tests.web.stage import Stage
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One Chromium for all tests."""
+    with chromium.browser() as running:
+        yield running
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """What the browser's console said."""
+    return []
+
+
+@pytest.fixture
+def context(browser: Browser, complaints: list[str]) -> Iterator[BrowserContext]:
+    """A browser that nobody has used; in the end it must not have complained of anything."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(15_000)
+    context.on("page", lambda page: listen(page, complaints))
+    yield context
+    context.close()
+    assert complaints == []
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    """A listener of this test's own."""
+    stage = Stage(tmp_path)
+    yield stage
+    stage.stop()
