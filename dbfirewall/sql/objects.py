@@ -132,13 +132,12 @@ def _from_type(x: Effects, _type: str, kind: str, node: Tree) -> Named:
     return Named(kind, x.names.qualified(strings(node.get("names", []))))
 
 
-def _from_signature(x: Effects, object_type: str, kind: str, node: Tree) -> Named:
+def _from_signature(x: Effects, _type: str, kind: str, node: Tree) -> Named:
     parts = strings(node.get("objname", []))
     schema, name = (parts[-2] if len(parts) > 1 else None), (parts or [""])[-1]
-    if object_type != "OBJECT_OPERATOR":
-        found = x.names.functions(schema, name)
-        if found:
-            return Named(kind, tuple(dict.fromkeys((f.schema, f.name) for f in found)))
+    # Of an operator, too: no function bears such a name.
+    if found := x.names.functions(schema, name):
+        return Named(kind, tuple(dict.fromkeys((f.schema, f.name) for f in found)))
     return Named(kind, x.names.qualified(parts))
 
 

@@ -74,6 +74,10 @@ NOT_UNDERSTOOD: list[tuple[dict[str, Any], str]] = [
     ({"GrantStmt": {"objtype": "OBJECT_TOMORROW", "objects": [{}]}}, "revoke on OBJECT_TOMORROW"),
     ({"GrantStmt": {"objtype": "OBJECT_TABLE", "objects": [STRING]}}, "revoke on OBJECT_TABLE"),
     ({"DropStmt": {"removeType": "OBJECT_TOMORROW", "objects": [{}]}}, "drop of OBJECT_TOMORROW"),
+    (
+        {"DropStmt": {"removeType": "OBJECT_TOMORROW", "objects": [{"String": {"sval": "x"}}]}},
+        "drop of OBJECT_TOMORROW",
+    ),
     ({"DefineStmt": {"kind": "OBJECT_TOMORROW"}}, "DefineStmt OBJECT_TOMORROW"),
     ({"CommentStmt": {"objtype": "OBJECT_TOMORROW", "object": {}}}, "comment on OBJECT_TOMORROW"),
     ({"RenameStmt": {"renameType": "OBJECT_TOMORROW"}}, "alter of an unknown object"),

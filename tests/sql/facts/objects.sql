@@ -1,0 +1,91 @@
+-- What utilities name: each kind of relation, role, lock mode, and what takes an odd spelling.
+-- scope: offline
+
+LOCK TABLE t IN ACCESS SHARE MODE
+--> lock_table <table> public.t [ACCESS SHARE]
+
+LOCK TABLE t IN ROW SHARE MODE
+--> lock_table <table> public.t [ROW SHARE]
+
+LOCK TABLE t IN ROW EXCLUSIVE MODE
+--> lock_table <table> public.t [ROW EXCLUSIVE]
+
+LOCK TABLE t IN SHARE UPDATE EXCLUSIVE MODE
+--> lock_table <table> public.t [SHARE UPDATE EXCLUSIVE]
+
+LOCK TABLE t IN SHARE MODE
+--> lock_table <table> public.t [SHARE]
+
+LOCK TABLE t IN SHARE ROW EXCLUSIVE MODE
+--> lock_table <table> public.t [SHARE ROW EXCLUSIVE]
+
+LOCK TABLE t IN EXCLUSIVE MODE
+--> lock_table <table> public.t [EXCLUSIVE]
+
+VACUUM (ANALYSE) t
+--> vacuum <table> public.t
+--> analyze <table> public.t
+
+VACUUM (FULL) t
+--> vacuum <table> public.t
+
+COMMENT ON CONSTRAINT c ON DOMAIN app.d IS 'x'
+--> comment <domain> app.d [constraint c]
+
+COMMENT ON LARGE OBJECT 99999999999 IS 'x'
+--> comment <large object> "99999999999"
+
+COPY t (a) FROM STDIN WHERE b > f_where(1)
+--> copy_from public.t (a)
+--> call <function> public.f_where
+
+DROP VIEW pg_user
+--> drop <view> pg_catalog.pg_user
+
+DROP TABLE pg_class
+--> drop <table> pg_catalog.pg_class
+
+DROP INDEX pg_class
+--> drop <index> pg_catalog.pg_class
+
+DROP SEQUENCE pg_class
+--> drop <sequence> pg_catalog.pg_class
+
+DROP MATERIALIZED VIEW pg_class
+--> drop <materialized view> pg_catalog.pg_class
+
+DROP FOREIGN TABLE pg_class
+--> drop <foreign table> pg_catalog.pg_class
+
+DROP OPERATOR FAMILY f USING btree
+--> drop <operator family> public.f
+
+DROP TRANSFORM FOR app.t LANGUAGE l
+--> drop <transform> app.t
+
+ALTER ROLE CURRENT_ROLE SUPERUSER
+--> alter <role> current_role
+
+ALTER ROLE CURRENT_USER SUPERUSER
+--> alter <role> current_user
+
+ALTER ROLE SESSION_USER SUPERUSER
+--> alter <role> session_user
+
+GRANT SELECT ON t TO PUBLIC
+--> grant <table> public.t [select]
+
+REVOKE a FROM CURRENT_ROLE
+--> revoke <role> a [from current_role]
+
+DROP FUNCTION f
+--> drop <function> public.f
+
+DROP FUNCTION app.helper (int)
+--> drop <function> app.helper
+
+DEALLOCATE ALL
+--> deallocate all
+
+DEALLOCATE p
+--> deallocate p
