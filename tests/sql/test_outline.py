@@ -46,6 +46,7 @@ def test_statements_and_their_first_words(sql: str, words: list[str]) -> None:
         ("SELECT x.coalesce(1), \"in\"(2), substring('a')", {"coalesce", "in"}),
         ("SELECT left(a, 1), set(2), LONG" + "g" * 70 + "(1)", {"left", "set", "long" + "g" * 59}),
         ("INSERT INTO t (a) VALUES (1)", {"t"}),
+        ("SELECT merge_action(), row(1), values(2), int(3)", {"merge_action"}),
     ],
 )  # fmt: skip
 def test_every_name_before_a_bracket_is_a_possible_call(sql: str, calls: set[str]) -> None:
