@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import click
 
+from dbfirewall.approvals.words import object_words
 from dbfirewall.cli.terminal import printable
 
 COLORS: Final = {
@@ -94,7 +95,7 @@ def _preview(preview: dict[str, Any] | None) -> Iterator[str]:
     for table in preview["tables"]:
         yield from _table(table)
     for one in preview["objects"]:
-        yield "  " + printable(", ".join(f"{key} {value}" for key, value in one.items() if value is not None))
+        yield "  " + printable(object_words(one))
     for note in preview["notes"]:
         yield f"  • {printable(note)}"
     if preview["undo_problem"]:
