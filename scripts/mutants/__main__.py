@@ -1,4 +1,4 @@
-"""python -m scripts.mutants [--minutes N] [--jobs N] [--budget SECONDS] [--state FILE] [--report] [module …].
+"""python -m scripts.mutants [--minutes N] [--jobs N] [--budget SECONDS] [--state FILE] [--quick] [--tests WORDS] [--report] [module …].
 
 Mutants are tried in the order of the modules. Results are appended to the state file, and what it has is not tried
 again, so that a run can be stopped and taken up at any time: an edit makes new mutants of the functions edited alone.
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -32,6 +33,9 @@ def main() -> None:
     parser.add_argument(
         "--quick", action="store_true", help="a second of tests each, survivors to be judged later"
     )
+    parser.add_argument(
+        "--tests", type=shlex.split, help="pytest's words for the tests to try, where not all"
+    )
     parser.add_argument("--state", type=Path, default=ROOT / ".state" / "mutants.jsonl")
     parser.add_argument("--report", action="store_true", help="try nothing, and tell what is known")
     options = parser.parse_args()
@@ -40,16 +44,12 @@ def main() -> None:
     if not options.report:
         from scripts.mutants.trial import Trials  # noqa: PLC0415  not before pytest has seen to its plugins
 
-        now = digest()
-        before = known(options.state)
-        left = [
-            mutant for mutant in wanted if not _settled(before.get(mutant.key), "" if options.quick else now)
-        ]
+        left = _left(wanted, known(options.state), tests=options.tests, quick=options.quick)
         budget = 1.0 if options.quick else options.budget
         trials = Trials(left, options.minutes, options.state, options.jobs, budget, judge=not options.quick)
-        folders = [str(ROOT / "tests" / package) for package in PACKAGES]
+        tests = options.tests or [str(ROOT / "tests" / package) for package in PACKAGES]
         ended = pytest.main(
-            ["-q", "-p", "no:cacheprovider", "--timeout=0", "--assert=plain", *folders], plugins=[trials]
+            ["-q", "-p", "no:cacheprovider", "--timeout=0", "--assert=plain", *tests], plugins=[trials]
         )
         if ended not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             sys.exit(int(ended))
@@ -58,13 +58,24 @@ def main() -> None:
 
 def known(state: Path) -> dict[str, dict[str, Any]]:
     """The last that is known of each mutant, by its key."""
-    lines = state.read_text().splitlines() if state.exists() else []
-    return {one["key"]: one for one in map(json.loads, lines)}
+    found: dict[str, dict[str, Any]] = {}
+    for line in state.read_text().splitlines() if state.exists() else []:
+        one = json.loads(line)
+        if one["killed_by"] or one["class_"] != "unjudged" or one["key"] not in found:
+            found[one["key"]] = one
+    return found
 
 
-def _settled(outcome: dict[str, Any] | None, now: str) -> bool:
-    """`now`: the digest of the tests; "" where a survivor of any tests is settled for now."""
-    return outcome is not None and (bool(outcome["killed_by"]) or not now or outcome["tests"] == now)
+def _left(
+    wanted: Sequence[Mutant], before: dict[str, dict[str, Any]], *, tests: Sequence[str] | None, quick: bool
+) -> list[Mutant]:
+    """The mutants to try: new ones, and survivors of other tests; with chosen tests, survivors alone."""
+    now = digest()
+    new = [mutant for mutant in wanted if mutant.key not in before]
+    alive = [one for one in wanted if one.key in before and not before[one.key]["killed_by"]]
+    if tests:
+        return alive
+    return new if quick else [*new, *(one for one in alive if before[one.key]["tests"] != now)]
 
 
 def report(wanted: Sequence[Mutant], outcomes: dict[str, dict[str, Any]]) -> int:

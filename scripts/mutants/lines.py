@@ -99,6 +99,9 @@ def digest() -> str:
 def record(probes: Sequence[tuple[str, Callable[[], object]]], file: Path) -> Record:
     """The record of `file` if it is of this source; else run each probe, and write down which lines it runs."""
     now = digest()
+    # One file for each choice of tests.
+    chosen = hashlib.sha256(repr([name for name, _ in probes]).encode()).hexdigest()[:8]
+    file = file.with_stem(f"{file.stem}.{chosen}")
     if file.exists():
         known = json.loads(file.read_text())
         if known["digest"] == now and known["probes"] == [name for name, _ in probes]:

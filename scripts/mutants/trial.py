@@ -81,7 +81,8 @@ class Trials:
         probes: list[tuple[str, Callable[[], object]]] = [
             (name, functools.partial(self._must_pass, name)) for name in self._tests
         ]
-        probes += [(TEXT + text, functools.partial(outcomes, text)) for text in texts()]
+        if self._judge:
+            probes += [(TEXT + text, functools.partial(outcomes, text)) for text in texts()]
         known = record(probes, self._state.with_suffix(".lines.json"))
         verdicts = Verdicts() if self._judge else None
         if known.made:
