@@ -1,4 +1,4 @@
-"""python -m scripts.mutants [--minutes N] [--jobs N] [--budget SECONDS] [--state FILE] [--quick] [--tests WORDS] [--report] [module …].
+"""python -m scripts.mutants [--minutes N] [--jobs N] [--quick] [--tests WORDS] [--state FILE] [--report] [module …].
 
 Mutants are tried in the order of the modules. Results are appended to the state file, and what it has is not tried
 again, so that a run can be stopped and taken up at any time: an edit makes new mutants of the functions edited alone.
