@@ -102,7 +102,7 @@ def build_catalog(rows: Mapping[str, Iterable[Row]], version: int, server_versio
             for row in rows["type_calls"]
             # What a value of a built-in type runs is in the text, or in implicit_calls.
             if row["type"] >= FIRST_USER_OID
-            and not row["on_cast"]
+            and row["how"] != "to"
             and not harmless(functions[row["function"]])
         ),
         schemas=frozenset(row["name"] for row in rows["schemas"]),
@@ -113,13 +113,14 @@ def build_catalog(rows: Mapping[str, Iterable[Row]], version: int, server_versio
 
 
 def _functions(rows: Mapping[str, Iterable[Row]]) -> _Functions:
-    """The functions by oid, those included whose bodies turn out to be harmless."""
+    """The functions by oid, with what extensions make of their being harmless."""
     functions = _Functions((row["oid"], _function(row)) for row in rows["functions"])
-    conversions = _grouped((row["type"], functions[row["function"]]) for row in rows["type_calls"])
+    types = _grouped(((row["type"], row["how"]), row["function"]) for row in rows["type_calls"])
+    _distrust(functions, rows["functions"], types)
     bodies = {
         row["oid"]: body(
             row["body"],
-            (function for oid in row["types"] for function in conversions.get(oid, ())),
+            map(functions.__getitem__, _conversions(row, types)),
             bound=row["bound"],
             defaults=row["defaults"],
         )
@@ -129,6 +130,49 @@ def _functions(rows: Mapping[str, Iterable[Row]]) -> _Functions:
     for oid in harmless_bodies(functions, bodies, _runnable(rows, functions)):
         functions[oid] = replace(functions[oid], known_harmless=True)
     return functions
+
+
+Conversions = Mapping[tuple[int, str], tuple[int, ...]]
+"""(type, how) of TYPE_CALLS → oids of the functions that run there."""
+
+
+def _distrust(functions: _Functions, rows: Iterable[Row], types: Conversions) -> None:
+    """Let a function need a rule if a call of it runs others that do: to make its arguments, or of its result.
+
+    Of the second kind are functions that give a value of a type with an implicit cast of a user's, without that type
+    being named. They still may be what makes arguments of others: there the value stays what it is.
+    """
+    mine = [row for row in rows if not functions[row["oid"]].builtin and harmless(functions[row["oid"]])]
+    while fallen := [row for row in mine if _leads_on(functions, row["oid"], _to_arguments(row, types))]:
+        _let_need_a_rule(functions, fallen)
+    _let_need_a_rule(
+        functions, [row for row in mine if _leads_on(functions, row["oid"], _of_result(row, types))]
+    )
+
+
+def _leads_on(functions: _Functions, oid: int, runs: Iterable[int]) -> bool:
+    return harmless(functions[oid]) and not all(harmless(functions[other]) for other in runs)
+
+
+def _let_need_a_rule(functions: _Functions, rows: Iterable[Row]) -> None:
+    for row in rows:
+        functions[row["oid"]] = replace(functions[row["oid"]], trusted=False, known_harmless=False)
+
+
+def _to_arguments(row: Row, types: Conversions) -> list[int]:
+    """The functions that make values of a function's arguments' types."""
+    return [function for oid in row["takes"] for function in types.get((oid, "input"), ())]
+
+
+def _of_result(row: Row, types: Conversions) -> list[int]:
+    """The functions that make something else of a function's result."""
+    return [function for oid in row["gives"] for function in types.get((oid, "from"), ())]
+
+
+def _conversions(row: Row, types: Conversions) -> list[int]:
+    """The functions that a body written in SQL may run for the types that it has to do with."""
+    ways = [(oid, how) for oid in (*row["takes"], *row["gives"]) for how in ("input", "from")]
+    return [function for way in ways for function in types.get(way, ())]
 
 
 def _runnable(rows: Mapping[str, Iterable[Row]], functions: _Functions) -> Catalog:

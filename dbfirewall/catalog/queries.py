@@ -47,7 +47,7 @@ SELECT p.oid, n.nspname::text AS schema, p.proname::text AS name, p.provolatile:
                       WHEN p.prosqlbody::text !~ ':rtekind 0' THEN pg_get_function_sqlbody(p.oid) END
        END AS body,
        p.prosqlbody IS NOT NULL AS bound,
-       p.prorettype || coalesce(p.proallargtypes, p.proargtypes::oid[]) AS types,
+       p.proargtypes::oid[] AS takes, p.prorettype || p.proallargtypes AS gives,
        CASE WHEN o.rolsuper AND x.extname IS NOT NULL AND l.lanname = 'sql' THEN pg_get_expr(p.proargdefaults, 0)
        END AS defaults
 FROM pg_proc p
@@ -69,6 +69,11 @@ ORDER BY n.nspname, p.proname, p.oid
     the constructors of a range type that compares by built-in functions.
 `takes_row`: the first argument's type is one that a composite value reaches: by being such, as a domain over
     it, or through an implicit cast.
+`extension`: the one that has it, where a superuser owns the function.
+`body`: of such a function what it runs, if that is one SQL text that may be judged; `bound`: the names in it were
+    resolved when it was made. Deparsing takes locks on relations, so what has relations is left out.
+`defaults`: its arguments' defaults, a list of expressions.
+`takes`, `gives`: the types of its arguments and of its result, OUT arguments included.
 """
 
 RELATIONS = """
@@ -175,34 +180,36 @@ _DOMAIN_CHECKS = f"""
 
 TYPE_CALLS = f"""
 WITH RECURSIVE containers(container, component) AS MATERIALIZED ({_CONTAINERS}
-), calls(type, function, on_cast) AS (
-    SELECT t.oid, t.typinput::oid, false FROM pg_type t WHERE t.typtype = 'b' AND t.typinput >= 16384
+), calls(type, function, how) AS (
+    SELECT t.oid, t.typinput::oid, 'input' FROM pg_type t WHERE t.typtype = 'b' AND t.typinput >= 16384
   UNION
-    SELECT c.casttarget, c.castfunc, true FROM pg_cast c WHERE c.castfunc >= 16384
+    SELECT c.casttarget, c.castfunc, 'to' FROM pg_cast c WHERE c.castfunc >= 16384
   UNION
-    SELECT c.castsource, c.castfunc, false FROM pg_cast c
+    SELECT c.castsource, c.castfunc, 'from' FROM pg_cast c
     WHERE c.castfunc >= 16384 AND c.castsource >= 16384
       AND (c.castcontext = 'i' OR c.casttarget IN ('json'::regtype, 'jsonb'::regtype))
   UNION
-    SELECT r.rngtypid, r.rngcanonical::oid, false FROM pg_range r WHERE r.rngcanonical >= 16384
+    SELECT r.rngtypid, r.rngcanonical::oid, 'input' FROM pg_range r WHERE r.rngcanonical >= 16384
   UNION
-    SELECT type, function, false FROM ({_DOMAIN_CHECKS}) AS checks
-), reached(type, function, on_cast) AS (
-    SELECT type, function, on_cast FROM calls
+    SELECT type, function, 'input' FROM ({_DOMAIN_CHECKS}) AS checks
+), reached(type, function, how) AS (
+    SELECT type, function, how FROM calls
   UNION
-    SELECT k.container, r.function, r.on_cast FROM reached r JOIN containers k ON k.component = r.type
+    SELECT k.container, r.function, r.how FROM reached r JOIN containers k ON k.component = r.type
 )
-SELECT t.oid AS type, t.typname::text AS name, r.function, bool_and(r.on_cast) AS on_cast
+SELECT t.oid AS type, t.typname::text AS name, r.function, r.how
 FROM reached r
 JOIN pg_type t ON t.oid = r.type
-GROUP BY t.oid, t.typname, r.function
-ORDER BY t.typname, r.function
+ORDER BY t.typname, r.function, r.how
 """  # noqa: S608  constants only
 """Functions that a cast to a type may run: user casts, input functions of user-defined base types, canonical
 functions of ranges, domain constraints; for the type itself and for every type that is made of it. The casts
 *from* a type that show in no statement (see HIDDEN_CASTS) are among them: naming the type is one way to such a
-value, as in `to_json('x'::mood)`. `on_cast`: those that run only where a value of another type is
-cast, and not where one comes as a parameter."""
+value, as in `to_json('x'::mood)`.
+
+`how`: where a value becomes one of the type (`input`), where one of another type is cast `to` it, where it becomes
+another (`from`).
+"""
 
 HIDDEN_CASTS = f"""
 WITH RECURSIVE containers(container, component) AS MATERIALIZED ({_CONTAINERS}

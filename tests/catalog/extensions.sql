@@ -3,6 +3,7 @@ CREATE EXTENSION citext;
 CREATE EXTENSION pg_trgm;
 CREATE EXTENSION unaccent;
 CREATE EXTENSION earthdistance CASCADE;
+CREATE EXTENSION seg;
 CREATE EXTENSION tablefunc;
 
 CREATE TABLE secret (id int);
@@ -67,6 +68,12 @@ BEGIN
     END LOOP;
 END $$;
 CREATE FUNCTION z_nobodys() RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 1';
+
+-- Functions that are trusted but for what their arguments and results run.
+CREATE TYPE z_pair AS RANGE (subtype = good);
+CREATE TYPE z_plain AS RANGE (subtype = float8);
+CREATE FUNCTION z_cast(seg) RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 1; END';
+CREATE CAST (seg AS int) WITH FUNCTION z_cast(seg) AS IMPLICIT;
 
 -- One who owns an extension, but not the server.
 GRANT ALL ON SCHEMA public TO extension_owner;

@@ -72,8 +72,21 @@ def test_one_overload_does_not_speak_for_another(catalog: Catalog) -> None:
 
 def test_only_a_superusers_function_in_an_extension_is_looked_at(catalog: Catalog) -> None:
     """Not one outside of extensions; not one that the extension's owner has added, whatever its name."""
-    assert needing_a_rule(catalog, "z_") == {"z_nobodys", "z_own"}
+    assert needing_a_rule(catalog, "z_") == {"z_nobodys", "z_own", "z_pair", "z_pair_multirange", "z_cast"}
     assert sorted(map(harmless, catalog.functions["show_limit"])) == [False, True]
+
+
+def test_a_function_needs_a_rule_for_what_its_arguments_run(catalog: Catalog) -> None:
+    """A range's constructor checks the domain that it is a range of, before it is called."""
+    assert not any(map(harmless, catalog.functions["z_pair"]))
+    assert all(map(harmless, catalog.functions["z_plain"]))
+
+
+def test_a_function_needs_a_rule_for_what_its_result_may_become(catalog: Catalog) -> None:
+    """Where a user casts an extension's type implicitly, its functions give such values without naming the type."""
+    assert not any(map(harmless, catalog.functions["seg_union"]))
+    assert all(map(harmless, catalog.functions["seg_contains"]))
+    assert all(map(harmless, catalog.functions["citext_larger"]))
 
 
 @pytest.mark.parametrize(
