@@ -69,12 +69,12 @@ def known(state: Path) -> dict[str, dict[str, Any]]:
 def _left(
     wanted: Sequence[Mutant], before: dict[str, dict[str, Any]], *, tests: Sequence[str] | None, quick: bool
 ) -> list[Mutant]:
-    """The mutants to try: new ones, and survivors of other tests; with chosen tests, survivors alone."""
+    """The mutants to try: new ones, and survivors of other tests, which chosen tests always are."""
     now = digest()
     new = [mutant for mutant in wanted if mutant.key not in before]
     alive = [one for one in wanted if one.key in before and not before[one.key]["killed_by"]]
     if tests:
-        return alive
+        return [*new, *alive]
     return new if quick else [*new, *(one for one in alive if before[one.key]["tests"] != now)]
 
 

@@ -72,6 +72,21 @@ def test_caps_of_the_outline(sql: str, code: str) -> None:
     assert caught.value.code == code
 
 
+CONSTRUCTORS = "array char character date dec decimal int numeric timestamp varchar"
+
+
+@pytest.mark.parametrize("word", CONSTRUCTORS.split())
+def test_constructors_are_not_nested_deeply(word: str) -> None:
+    """Each of them takes sqlglot time that doubles with a level; the same word in quotes is no constructor."""
+    fits, deep = caps.MAX_CONSTRUCTOR_DEPTH, caps.MAX_CONSTRUCTOR_DEPTH + 1
+    assert _outline("SELECT " + f"{word}(" * fits + ")" * fits)[0].depth == fits
+    assert _outline("SELECT " + f'"{word}"(' * deep + ")" * deep)[0].depth == deep
+    assert _outline("SELECT " + f"{word}(1), " * 50 + "1")[0].depth == 1
+    with pytest.raises(LexError) as caught:
+        _outline("SELECT " + f"{word}(" * deep + ")" * deep)
+    assert caught.value.code == "too-deep"
+
+
 def test_nesting_is_counted_not_brackets() -> None:
     """Many brackets side by side are not deep; `end` in a name does not hide a level."""
     assert _outline("SELECT " + "(1)," * 500 + " a[1], CASE 1 WHEN 2 THEN 3 END")[0].depth == 1

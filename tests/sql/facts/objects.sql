@@ -89,3 +89,18 @@ DEALLOCATE ALL
 
 DEALLOCATE p
 --> deallocate p
+
+ALTER TABLE t ENABLE ROW LEVEL SECURITY
+--> policy <table> public.t [row level security]
+
+ALTER TABLE t DISABLE ROW LEVEL SECURITY
+--> policy <table> public.t [row level security]
+
+ALTER TABLE t FORCE ROW LEVEL SECURITY
+--> policy <table> public.t [row level security]
+
+ALTER TABLE t NO FORCE ROW LEVEL SECURITY
+--> policy <table> public.t [row level security]
+
+ALTER TYPE a RENAME ATTRIBUTE b TO c
+--> alter <type> public.a [rename b to c]
