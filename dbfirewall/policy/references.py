@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import Final
 
 from dbfirewall.policy.certificate import CertificateName, parse_certificate
 from dbfirewall.policy.fields import nearest
 from dbfirewall.policy.models import Agent, Rules
 from dbfirewall.policy.verifier import parse_verifier
+
+_DIGEST: Final = re.compile(r"sha256:[0-9a-fA-F]{64}")
 
 Location = tuple[str | int, ...]
 
@@ -17,12 +21,7 @@ def wrong_references(rules: Rules) -> Iterator[tuple[str, Location]]:
     for name, agent in rules.agents.items():
         yield from _agent(rules, name, agent)
     yield from _certificates(rules)
-    for name, approver in rules.approvers.items():
-        if not approver.token.startswith("sha256:"):
-            yield (
-                "a token is never written into the rules, only `sha256:` and its digest",
-                ("approvers", name, "token"),
-            )
+    yield from _tokens(rules)
     for database, settings in rules.databases.items():
         for role in settings.logins:
             if role not in rules.roles:
@@ -30,6 +29,19 @@ def wrong_references(rules: Rules) -> Iterator[tuple[str, Location]]:
                     f"no role {role!r} is defined{nearest(role, rules.roles)}",
                     ("databases", database, "logins", role),
                 )
+
+
+def _tokens(rules: Rules) -> Iterator[tuple[str, Location]]:
+    """Digests of tokens, each of one person: two names for one token would be two people to whoever has it."""
+    holders: dict[str, str] = {}
+    for name, approver in rules.approvers.items():
+        at = ("approvers", name, "token")
+        if not approver.token.startswith("sha256:"):
+            yield "a token is never written into the rules, only `sha256:` and its digest", at
+        elif not _DIGEST.fullmatch(approver.token):
+            yield "after `sha256:` there are the 64 hexadecimal digits of a token's digest", at
+        elif (holder := holders.setdefault(approver.token.lower(), name)) != name:
+            yield f"this is also the token of {holder!r}: each approver has their own", at
 
 
 def _agent(rules: Rules, name: str, agent: Agent) -> Iterator[tuple[str, Location]]:

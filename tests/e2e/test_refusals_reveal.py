@@ -58,7 +58,7 @@ agents:
   prober: {role: prober, database: e2e, password: "VERIFIER"}
   stranger: {role: other, database: e2e, password: "VERIFIER"}
 approvers:
-  somebody: {groups: [the-other-group], token: "sha256:00"}
+  somebody: {groups: [the-other-group], token: "sha256:DIGEST"}
 databases:
   e2e:
     dsn: postgresql://HOST:PORT/e2e?sslmode=disable
@@ -70,6 +70,7 @@ databases:
 
 def _rules(world: World, access: str, template: str = RULES) -> str:
     text = template.replace("HOST", world.postgres.host).replace("PORT", str(world.postgres.port))
+    text = text.replace("DIGEST", "0" * 64)
     return text.replace("VERIFIER", verifier("probe")).replace("ACCESS", access)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -174,9 +175,8 @@ def test_a_session_ends_with_its_approver(stage: Stage) -> None:
     assert person.get("/approvals").status == 303
     stage.write_rules(RULES)
     assert person.get("/approvals").status == 200
-    stage.write_rules(
-        RULES.replace('alice: {groups: [dba], token: "sha256:', 'alice: {groups: [dba], token: "sha256:0')
-    )
+    digest, other = (hashlib.sha256(token.encode()).hexdigest() for token in (ALICE, "a new one"))
+    stage.write_rules(RULES.replace(digest, other))
     assert person.get("/approvals").status == 303
 
 
