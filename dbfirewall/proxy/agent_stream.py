@@ -61,14 +61,17 @@ class AgentStream:
                 self._walk(data)
                 if len(session.pending) > MAX_PENDING:
                     session.relieved = self.hold()
+                    session.agent_peer.pause()
         except Exception as error:  # noqa: BLE001  the last line of defence: it ends the session
             session.failed(error)
 
     def hold(self) -> Callable[[], None]:
-        """Stop reading the agent until what is returned is called, once or more often. Holds add up."""
+        """Keep what the agent sends until what is returned is called, once or more often. Holds add up.
+
+        Up to a limit it is read all the same, so that an agent that leaves is noticed.
+        """
         self._holds += 1
         self._waiting = True
-        self.session.agent_peer.pause()
         held = True
 
         def release() -> None:
@@ -211,11 +214,6 @@ class AgentStream:
             self._added = m.FLUSH_MESSAGE
         session.settled, session.settle_all = self.hold(), True
         return HOLD
-
-    def listen(self) -> None:
-        """While held, go on reading: what comes is kept, up to a limit, and an agent that leaves is noticed."""
-        if self._size < MAX_KEPT:
-            self.session.agent_peer.resume()
 
     def discard(self, size: int) -> None:
         """While held: the first `size` bytes of what is kept have been dealt with."""

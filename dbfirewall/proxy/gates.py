@@ -141,7 +141,6 @@ class Gates:
 
         self._interrupt = interrupt
         session.waiting_for = approval
-        self.side.listen()
         try:
             await asyncio.wait([waiter])
         finally:

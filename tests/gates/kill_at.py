@@ -16,6 +16,6 @@ def _reached(step: release.Step) -> None:
 # Before anybody else imports it by its name.
 release.reached = _reached
 
-from dbfirewall.__main__ import main  # noqa: E402
+from dbfirewall.cli import main  # noqa: E402
 
 main()

@@ -78,7 +78,7 @@ def test_other_setting(tickets: World, number: int, setting: str) -> None:
         agent.execute(f"SET {setting}")
         other = refused(agent, by_literal(number))
         assert other != request
-        agent.execute(f"RESET {setting.split(maxsplit=1)[0]}")
+    with tickets.connect() as agent:
         assert by_literal(number)(agent).rowcount == 1
     assert tickets.sql("SELECT count(*) FROM elsewhere.orders") == [(20,)]
 

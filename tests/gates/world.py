@@ -56,7 +56,7 @@ roles:
     rules:
       - allow: [select, insert, lock_rows]
         on: "*"
-      - allow: set
+      - allow: [set, reset]
         on: [search_path, timezone]
       - allow: call
         on: [pg_catalog.pg_sleep]

@@ -8,6 +8,7 @@ from typing import Never
 import pytest
 
 from dbfirewall.errors import AuditError, ProtocolError
+from dbfirewall.proxy.agent_stream import MAX_KEPT
 from dbfirewall.sql.reading import Reading
 from tests.proxy.conftest import SetStage
 from tests.proxy.notation import agent_texts
@@ -92,12 +93,29 @@ def test_a_session_ends_when_its_database_is_gone(stage: Stage) -> None:
 
 
 def test_a_long_text_waits_for_a_worker(stage: Stage) -> None:
-    """What follows waits behind it, and nothing is read meanwhile; then all goes on in order."""
+    """What follows waits behind it; then all goes on in order."""
     stage.agent("Q SELECT 1", "Q LONG SELECT x FROM orders", "Q SELECT 2").server_gets("Q SELECT 1")
-    assert not stage.agent_transport.is_reading()
     assert [text for _, text, _ in stage.firewall.to_read] == [b"LONG SELECT x FROM orders"]
     stage.worker_reads().server_gets("Q LONG SELECT x FROM orders", "Q SELECT 2")
     assert stage.agent_transport.is_reading()
+
+
+def test_so_much_is_read_ahead_and_no_more(set_stage: SetStage) -> None:
+    """While its stream is held an agent may send on, up to a limit; then it is read again when it goes on."""
+    stage = set_stage()
+    stage.agent("Q LONG SELECT x FROM orders").agent(*["Q SELECT 2"] * 10)
+    assert stage.agent_transport.is_reading()
+    stage.agent("Q SELECT '" + "x" * MAX_KEPT + "'")
+    assert not stage.agent_transport.is_reading()
+    stage.worker_reads()
+    assert stage.agent_transport.is_reading()
+    assert len(agent_texts(stage.new_server_bytes())) == 12
+
+
+def test_an_agent_that_leaves_while_it_is_held_is_noticed(stage: Stage) -> None:
+    """Whatever it is held for: its session ends at once."""
+    stage.agent("Q LONG SELECT x FROM orders").agent_leaves()
+    assert stage.over
 
 
 @pytest.mark.parametrize(
@@ -433,7 +451,6 @@ def test_two_holds_do_not_undo_each_other(set_stage: SetStage) -> None:
         steps = [stage.worker_reads, release] if worker_first else [release, stage.worker_reads]
         steps[0]()
         stage.server_gets("Q SELECT x FROM orders")
-        assert not stage.agent_transport.is_reading()
         steps[1]()
         stage.server_gets("Q LONG SELECT 1", "Q SELECT 2")
 
