@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from dbfirewall.errors import DbfirewallError
-from dbfirewall.preview.ask import as_json, ask, strings
+from dbfirewall.preview.ask import as_json, ask, number, strings
 from dbfirewall.preview.qualified import qualified
 from dbfirewall.preview.reach import Reach, Relation, effects_of, name_of, reach, relation_names
 from dbfirewall.preview.safety import statement_problems
@@ -50,6 +50,13 @@ SELECT r.rulename::text
 FROM json_array_elements_text($1::json) AS x(oid)
 JOIN pg_rewrite r ON r.ev_class = x.oid::oid
 WHERE r.ev_type::text <> '1'
+""")
+
+
+_KEYS = qualified("""
+SELECT k.conrelid::text, k.confrelid::text
+FROM json_array_elements_text($1::json) AS x(oid)
+JOIN pg_constraint k ON k.conrelid = x.oid::oid AND k.contype::text = 'f' AND k.confrelid <> k.conrelid
 """)
 
 
@@ -118,6 +125,7 @@ async def subject_of(talk: Talk, parts: Sequence[Piece], statements: Sequence[St
     targets = _targets(statement, kind, reached, missing_ok=bool(piece.node.get("missing_ok")))
     relations, homes = _homes(targets, reached, children=_children(piece, kind))
     await _check(talk, piece, statement, kind, targets, relations)
+    relations = await _referencing_first(talk, relations)
     notes = await _notes(talk, piece, kind, targets, reached)
     assigned = frozenset(
         str(unwrap(column)[1].get("name", ""))
@@ -125,6 +133,27 @@ async def subject_of(talk: Talk, parts: Sequence[Piece], statements: Sequence[St
         if kind == "update"
     )
     return Subject(piece, index, kind, relations, homes, assigned, notes)
+
+
+async def _referencing_first(talk: Talk, relations: Sequence[Relation]) -> tuple[Relation, ...]:
+    """Tables before those that their foreign keys refer to; what is kept last is put back first."""
+    if len(relations) < 2:
+        return tuple(relations)
+    keys: dict[int, list[int]] = {}
+    for table, referenced in await ask(talk, _KEYS, as_json([relation.oid for relation in relations])):
+        keys.setdefault(number(referenced), []).append(number(table))
+    by_oid = {relation.oid: relation for relation in relations}
+    done: dict[int, Relation] = {}
+
+    def put(oid: int, above: frozenset[int]) -> None:
+        for table in keys.get(oid, ()):
+            if table in by_oid and table not in done and table not in above:
+                put(table, above | {oid})
+        done.setdefault(oid, by_oid[oid])
+
+    for oid in by_oid:
+        put(oid, frozenset({oid}))
+    return tuple(done.values())
 
 
 def _takes_nothing(piece: Piece) -> bool:

@@ -14,6 +14,7 @@ from dbfirewall.preview.session import attempt
 from dbfirewall.preview.talk import ServerError, Talk
 from dbfirewall.preview.text import Piece, quoted, shown
 from dbfirewall.sql.facts import Statement
+from dbfirewall.sql.nodes import Tree, unwrap
 
 MAX_OBJECTS: Final = 50
 """Security limit: objects and dependants that are listed."""
@@ -105,13 +106,20 @@ async def describe(talk: Talk, piece: Piece, statement: Statement, reached: Reac
     if len(relations) > MAX_OBJECTS:
         found.notes.append(f"{len(relations) - MAX_OBJECTS} more objects are not listed.")
     found.notes += _lock_notes(taken.values())
-    if piece.kind == "DropStmt" or piece.kind == "DropOwnedStmt":
+    if piece.kind == "ExplainStmt" and _runs(piece.node):
+        found.notes.append("EXPLAIN ANALYZE runs the statement that it explains.")
+    if piece.kind == "DropStmt":
         await _drop(talk, piece, statement, relations, found)
     elif piece.kind == "TruncateStmt":
         await _truncate(talk, piece, relations, found)
     elif piece.kind == "AlterTableStmt" and any(lock.rewrites for lock in taken.values()):
         found.notes.append("It may write the whole table anew, which takes time and space.")
     return found
+
+
+def _runs(explain: Tree) -> bool:
+    """Whether EXPLAIN runs its statement; an option with any value counts."""
+    return any(unwrap(option)[1].get("defname") == "analyze" for option in explain.get("options", []))
 
 
 async def _sizes(talk: Talk, relations: Sequence[Relation]) -> dict[int, Row]:

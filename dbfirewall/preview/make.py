@@ -11,6 +11,7 @@ from dbfirewall.approvals.model import Options, Preview, Snapshot, Table
 from dbfirewall.preview import rows
 from dbfirewall.preview.ask import ask_one, number
 from dbfirewall.preview.ddl import describe
+from dbfirewall.preview.definitions import definitions
 from dbfirewall.preview.envelope import Release, release_of
 from dbfirewall.preview.explain import PLANNED, explain
 from dbfirewall.preview.qualified import qualified
@@ -25,7 +26,7 @@ from dbfirewall.preview.reach import (
     relation_names,
 )
 from dbfirewall.preview.safety import Problem, statement_problems, table_problems
-from dbfirewall.preview.session import STATEMENT_TIMEOUT_MS, attempt, nothing_stays
+from dbfirewall.preview.session import STATEMENT_TIMEOUT_MS, OtherSessionError, attempt, nothing_stays
 from dbfirewall.preview.talk import ServerError, Talk
 from dbfirewall.preview.text import CHANGES, Piece, UnreadableError, function_names, pieces, rows_of_change
 from dbfirewall.preview.undo import foreseen
@@ -79,6 +80,8 @@ async def make_preview(
         draft.note("The preview is not complete: the connection to the server was lost.")
     except ServerError as error:
         draft.note(f"The preview is not complete: {_why(error)}.")
+    except OtherSessionError as error:
+        draft.note(f"No preview: {error}.")
     return draft.preview(now, release)
 
 
@@ -190,6 +193,12 @@ class _Maker:
                 "It was sent inside an open transaction: what that transaction has changed so far is not seen here."
             )
         async with nothing_stays(self._talk, snapshot.settings, write=False):
+            if (
+                snapshot.definitions
+                and await definitions(self._talk, self._statements) != snapshot.definitions
+            ):
+                draft.note(_OTHER_DEFINITIONS)
+                return
             subjects = await self._look()
         if self._options.preview == "rows":
             await self._count(subjects)
@@ -241,6 +250,8 @@ class _Maker:
 
     async def _explain(self, subject: _Subject) -> None:
         draft = self._draft
+        if subject.piece.kind not in CHANGES:
+            draft.note(*(problem.text for problem in subject.problems))
         in_the_way = [problem.text for problem in subject.problems if problem.plan]
         if in_the_way:
             draft.note("It was not planned, because planning may run code.", *in_the_way)
@@ -313,6 +324,11 @@ class _Maker:
         within = {one.oid for target in targets for one in self._reached.tree(target, through)}
         return relation.holds_rows and relation.oid not in within
 
+
+_OTHER_DEFINITIONS = (
+    "No preview: the agent's session sees other definitions than a new session does (a temporary table, what its open"
+    " transaction has changed), or they have changed since."
+)
 
 _CHANGES_NOTHING = frozenset({"SelectStmt", "VariableShowStmt"})
 

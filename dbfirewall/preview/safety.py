@@ -91,7 +91,7 @@ WITH RECURSIVE happening AS MATERIALIZED (
     SELECT h.relation, 'trigger' AS what, t.tgname::text AS name, t.tgqual::text AS tree, t.tgfoid AS function,
            'pg_catalog.pg_trigger'::regclass::oid AS classid, t.oid AS objid
     FROM happening h JOIN pg_trigger t ON t.tgrelid = h.relation
-    WHERE t.tgenabled::text = ANY (ARRAY['O', 'A']) AND NOT t.tginitdeferred
+    WHERE t.tgenabled::text <> 'D' AND NOT t.tginitdeferred
       AND ((h.ins AND (t.tgtype & 4::int2) <> 0::int2) OR (h.del AND (t.tgtype & 8::int2) <> 0::int2)
            OR (h.upd AND (t.tgtype & 16::int2) <> 0::int2) OR (h.tru AND (t.tgtype & 32::int2) <> 0::int2))
   UNION ALL

@@ -9,12 +9,13 @@ import psycopg
 import pytest
 
 from dbfirewall.approvals.model import Options, Parameter, Snapshot
+from dbfirewall.preview.definitions import definitions
 from dbfirewall.preview.make import make_preview
 from dbfirewall.proxy.dsn import Target
-from dbfirewall.proxy.side import side_connection
+from dbfirewall.proxy.side import SideConnection, side_connection
 from dbfirewall.proxy.upstream import Credentials
 from tests.preview.helpers import Place, offline_facts
-from tests.preview.previewing import preview, said
+from tests.preview.previewing import SETTINGS, preview, said
 from tests.support.postgres import Postgres, running_postgres
 
 SCHEMA = """
@@ -323,7 +324,7 @@ def test_a_lost_connection(schema: Place) -> None:
         async def run(self, *_: object, **__: object) -> object:
             raise ConnectionResetError
 
-        script = run
+        script = run  # no mock of a server: one that is not there
 
     made = asyncio.run(make_preview(Gone(), snapshot, facts, Options(), now=1.0))  # type: ignore[arg-type]
     assert "The preview is not complete: the connection to the server was lost." in made.notes
@@ -357,3 +358,45 @@ def test_older_servers(older: Postgres) -> None:
     assert (made.rows, len(made.tables[0].rows)) == ((2,), 2)
     assert preview(place, "DROP TABLE parent CASCADE").objects[0]["rows"] == 20
     assert place.dump() == before
+
+
+def test_settings_and_role_of_the_agents_session(schema: Place) -> None:
+    """A role that the agent has taken on, and settings that it has made, hold for the preview, or there is none."""
+    schema.sql("CREATE ROLE other; GRANT DELETE, SELECT ON bare TO other")
+    try:
+        made = preview(schema, "DELETE FROM bare", current_user="other", xmloption="document")
+        assert made.rows == (3,)
+        made = preview(schema, "DELETE FROM child", current_user="other")
+        assert "permission denied for table child" in said(made)
+        made = preview(schema, "DELETE FROM bare", current_user="nobody at all")
+        assert said(made).startswith("No preview: the agent's session has settings that can't be had here")
+        assert made.rows == ()
+    finally:
+        schema.sql("DROP OWNED BY other; DROP ROLE other")
+
+
+def test_an_agent_that_sees_other_tables(schema: Place) -> None:
+    """Where a temporary table hides the real one from the agent alone, no count of the real one is shown."""
+    statement = "DELETE FROM bare"
+    facts = schema.facts(statement)
+
+    async def snapshot(talk: SideConnection) -> Snapshot:
+        plain = await definitions(talk, facts)
+        await talk.script(b"CREATE TEMP TABLE bare (a int)")
+        hidden = await definitions(talk, facts)
+        assert plain != hidden
+        return Snapshot("a", "r", "d", statement.encode(), settings=SETTINGS, definitions=hidden)
+
+    other = schema.talk(snapshot)
+    made = schema.talk(lambda talk: make_preview(talk, other, facts, Options(), now=1.0))
+    assert (made.rows, made.plan) == ((), "")
+    assert "the agent's session sees other definitions" in said(made)
+
+
+def test_a_select_that_does_something(schema: Place) -> None:
+    """What a query does besides reading is named."""
+    schema.sql("CREATE SEQUENCE numbers; CREATE FUNCTION pay() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+    assert "draws from the sequence public.numbers" in said(preview(schema, "SELECT nextval('numbers')"))
+    assert "It calls public.pay" in said(preview(schema, "SELECT pay()"))
+    assert "EXPLAIN ANALYZE runs" in said(preview(schema, "EXPLAIN ANALYZE DELETE FROM bare"))
+    assert schema.sql("SELECT count(*) FROM bare") == [(3,)]

@@ -146,6 +146,8 @@ ROUND_TRIPS = [
     ("TRUNCATE every", 4),
     ("TRUNCATE TABLE parted, bare", 8),
     ("TRUNCATE animal", 2),
+    ("TRUNCATE parent, child", 15),
+    ("TRUNCATE child, parent", 15),
     ("TRUNCATE ONLY animal", 1),
 ]
 
