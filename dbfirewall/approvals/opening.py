@@ -13,7 +13,7 @@ from dbfirewall.errors import ConfigError
 from dbfirewall.settings import ApprovalSettings, is_dsn
 
 FILE: Final = "approvals.sqlite3"
-INSTANCE: Final = "approvals.instance"
+INSTANCE: Final = "instance"
 
 
 def make_store(settings: ApprovalSettings, state: Path) -> SqliteStore | PostgresStore:

@@ -9,23 +9,20 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from dbfirewall.approvals.message import Channel
 from dbfirewall.approvals.model import Parameter, Preview, Request, State
 from dbfirewall.approvals.notify import Notifier
+from dbfirewall.approvals.opening import instance, make_store
 from dbfirewall.approvals.outbox import StoreOutbox
-from dbfirewall.approvals.postgres import PostgresStore
 from dbfirewall.approvals.service import Approvals
 from dbfirewall.approvals.slack import SlackButtons
-from dbfirewall.approvals.sqlite import SqliteStore
 from dbfirewall.approvals.store import Query
 from dbfirewall.audit.record import Event, Scalar
-from dbfirewall.errors import AuditError, ConfigError, StoreError
+from dbfirewall.errors import StoreError
 from dbfirewall.gate import SessionFacts
 from dbfirewall.policy import refusal
 from dbfirewall.policy.refusal import ErrorFields
@@ -37,7 +34,6 @@ from dbfirewall.proxy.pins import pins
 from dbfirewall.proxy.release import Release, Way
 from dbfirewall.proxy.side import SideConnection, side_connection
 from dbfirewall.proxy.upstream import UpstreamError
-from dbfirewall.settings import Settings, is_dsn
 from dbfirewall.sql.facts import Statement
 from dbfirewall.sql.read import read
 
@@ -45,8 +41,6 @@ if TYPE_CHECKING:
     from dbfirewall.proxy.firewall import Firewall
 
 log = logging.getLogger(__name__)
-
-STORE_FILE: Final = "approvals.sqlite3"
 
 UNREACHABLE_SECONDS: Final = 900.0
 """How long the server is asked what became of a release, before a person has to find out."""
@@ -71,10 +65,10 @@ class Approving:
         """Open the store; one that can't be opened is tried again, and refuses only what is gated."""
         firewall = self._firewall
         settings = firewall.settings
-        store = make_store(settings)
+        store = make_store(settings.approvals, settings.state)
         approvals = Approvals(
             store, firewall.metrics, self._record,
-            instance=_instance(settings.state), retention=settings.approvals.retention,
+            instance=instance(settings.state), retention=settings.approvals.retention,
         )  # fmt: skip
         await approvals.start(firewall.tasks.spawn, self.resolve)
         if approvals.available:
@@ -320,29 +314,6 @@ _OUTCOMES: Final = {
     "committed": (State.DONE, "the server says that its transaction was committed."),
     "aborted": (State.APPROVED, "the server says that its transaction was rolled back: it may run again."),
 }
-
-
-def make_store(settings: Settings) -> SqliteStore | PostgresStore:
-    """The store that the settings name. Raises ConfigError where its password can't be read."""
-    where, file = settings.approvals.store, settings.approvals.store_password_file
-    if not is_dsn(where):
-        return SqliteStore(Path(where) if where else settings.state / STORE_FILE)
-    try:
-        password = file.read_text(encoding="utf-8").rstrip("\r\n") if file is not None else None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"approvals.store_password_file cannot be read ({type(error).__name__})") from None
-    return PostgresStore(where, password=password)
-
-
-def _instance(state: Path) -> str:
-    """What this firewall is called in the store: the same after a restart on the same state folder."""
-    file = state / "instance"
-    try:
-        if not file.exists():
-            file.write_text(secrets.token_hex(8), encoding="ascii")
-        return file.read_text(encoding="ascii").strip()[:64]
-    except (OSError, UnicodeDecodeError) as error:
-        raise AuditError(f"the state folder cannot be used: {error}") from error
 
 
 def no_preview(why: str, now: float) -> Preview:
