@@ -69,16 +69,12 @@ class Shield:
     def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        if len(headers.getlist("host")) != 1:
-            raise Problem(400, "A request has exactly one Host header.")
-        if (
-            scope["path"] not in OPEN_TO_ANY_HOST
-            and not is_bearer(headers)
-            and not self._options.knows_host(host)
-        ):
-            raise Problem(
-                421, "This host name is not the console's. Set approvals.public_url or console.hosts."
-            )
+        if scope["path"] not in OPEN_TO_ANY_HOST:
+            if len(headers.getlist("host")) != 1:
+                raise Problem(400, "A request has exactly one Host header.")
+            if not is_bearer(headers) and not self._options.knows_host(host):
+                words = "This host name is not the console's. Set approvals.public_url or console.hosts."
+                raise Problem(421, words)
         if scope["method"] not in SAFE and is_foreign(headers, self._options.scheme(host)):
             raise Problem(403, "This request comes from another site.")
 

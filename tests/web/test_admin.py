@@ -40,6 +40,15 @@ def test_metrics(admin: Stage) -> None:
     assert b"dbfirewall_audit_failures_total 1.0\n" in answer.body
 
 
+@pytest.mark.parametrize("path", ["/metrics", "/healthz", "/readyz"])
+@pytest.mark.parametrize("host", [b"", b"Host: dbfirewall.monitoring.svc:8432\r\n"])
+def test_probes(admin: Stage, path: str, host: bytes) -> None:
+    """Probes that speak HTTP/1.0, or call the listener by some name of theirs, are answered."""
+    with socket.create_connection(("127.0.0.1", admin.port), timeout=10) as probe:
+        probe.sendall(f"GET {path} HTTP/1.0\r\n".encode() + host + b"\r\n")
+        assert b" 200 OK" in probe.recv(100)
+
+
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
 def test_well(admin: Stage, path: str) -> None:
     """A firewall without problems answers 200."""

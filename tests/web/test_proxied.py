@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import json
 import socket
 import time
 from collections.abc import Iterator
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
+from dbfirewall.approvals.document import document
+from dbfirewall.approvals.message import APPROVE, Channel
+from dbfirewall.approvals.model import Request, State
+from dbfirewall.approvals.slack import SlackButtons
 from dbfirewall.limits import FREE_ATTEMPTS
 from dbfirewall.web.options import WebOptions
-from tests.web.stage import Stage, preview
-
-PAGES = ("/approvals", "/history", "/decisions", "/sessions", "/rules")
-FORMS = ("decide", "settle", "preview", "undo")
-
+from tests.web.stage import RULES, Stage, preview
 
 # -- the authenticating proxy ---------------------------------------------------------------------------------
 
@@ -120,3 +124,32 @@ def test_slack_gets_the_raw_body(stage: Stage) -> None:
     }
     answer = stage.ask("/slack/interactive", "POST", body, headers)
     assert (answer.status, heard) == (401, [(body, "v0=00")])
+
+
+def press(stage: Stage, one: Request, secret: str, *, age: float = 0.0, member: str = "U0ALICE") -> int:
+    """Alice's button in Slack, signed with `secret` that long ago; the status."""
+    value = json.dumps({"id": one.id, "seen": document(one)["seen"]})
+    payload = {"user": {"id": member}, "actions": [{"action_id": APPROVE, "value": value}]}
+    body = urlencode({"payload": json.dumps(payload)}).encode()
+    stamp = str(int(time.time() - age))
+    signature = hmac.new(secret.encode(), f"v0:{stamp}:".encode() + body, hashlib.sha256).hexdigest()
+    headers = {
+        "Host": "fw.example", "Content-Type": "application/x-www-form-urlencoded",
+        "X-Slack-Signature": f"v0={signature}", "X-Slack-Request-Timestamp": stamp,
+    }  # fmt: skip
+    return stage.ask("/slack/interactive", "POST", body, headers).status
+
+
+def test_buttons_in_slack(stage: Stage) -> None:
+    """What Slack signed a moment ago decides for the member whom the rules name; anything else is refused."""
+    stage.write_rules(RULES.replace("alice: {groups: [dba]", "alice: {groups: [dba], slack: U0ALICE"))
+    channel = Channel("chat", "slack", "https://hooks.example/x", "signing-secret")
+    stage.slack = SlackButtons(stage.approvals, lambda: [channel], lambda: stage.rules, time.time)
+    one = stage.submit(seen=preview())
+    assert press(stage, one, "another secret") == 401
+    assert press(stage, one, "signing-secret", age=3600) == 401
+    assert press(stage, one, "signing-secret", age=-3600) == 401
+    assert press(stage, one, "signing-secret", member="U0MALLORY") == 200
+    assert stage.get(one.id).state is State.PENDING
+    assert press(stage, one, "signing-secret") == 200
+    assert [vote.approver for vote in stage.get(one.id).votes] == ["alice"]
