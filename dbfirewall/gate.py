@@ -89,8 +89,8 @@ class Verdict:
 
     @cached_property
     def held_back(self) -> bool:
-        """Whether it takes more than sending it on: an approval, or somebody who counts its rows."""
-        return self.outcome == "gate" or self.cap is not None
+        """Whether it takes more than sending it on: an approval, somebody who counts its rows, or our own tables."""
+        return self.outcome == "gate" or self.cap is not None or (self.outcome == "allow" and bool(self.virtual))
 
     @cached_property
     def released(self) -> str:

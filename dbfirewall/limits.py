@@ -37,6 +37,9 @@ class _Window:
             return 0.0
         return max(self.times[self.next] + seconds - now, 0.0)
 
+    def used(self, now: float, seconds: float) -> int:
+        return sum(now - time < seconds for time in self.times)
+
     def add(self, now: float) -> None:
         if len(self.times) < self.count:
             self.times.append(now)
@@ -71,6 +74,11 @@ class RateLimiter:
         if wait <= 0.0:
             window.add(now)
         return wait
+
+    def used(self, agent: str, seconds: float) -> tuple[int, float]:
+        """How many statements of `agent` the last `seconds` saw, and in how many seconds the next may run."""
+        window, now = self._windows.get(agent), self._clock()
+        return (window.used(now, seconds), window.wait(now, seconds)) if window is not None else (0, 0.0)
 
     def keep(self, agents: frozenset[str]) -> None:
         """Forget every agent but these: call it when the rules were reloaded."""

@@ -42,6 +42,7 @@ from dbfirewall.proxy.session import MAX_PORTALS, Session
 from dbfirewall.wire import messages as m
 from dbfirewall.wire.frontend import (
     Execute,
+    Parse,
     Target,
     decode_close,
     decode_describe,
@@ -49,6 +50,8 @@ from dbfirewall.wire.frontend import (
     decode_parse,
     encode_describe,
     encode_execute,
+    encode_parse,
+    encode_query,
 )
 
 _EXECUTE_SYNC: Final = encode_execute(Execute(b"")) + m.SYNC_MESSAGE
@@ -118,7 +121,8 @@ class AgentSide(AgentStream):
             return HOLD
         self.session.names.next_segment()
         self.gates.gone_on(release)
-        return self._run_query(sql, verdict, release)
+        result = self._run_query(sql, verdict, release)
+        return result if result is not None or verdict.forward is None else encode_query(verdict.forward)
 
     def _ready_to_run(self, verdict: Verdict) -> bool:
         """Whether an allowed statement may go now; where not, `_waiting` is set."""
@@ -157,7 +161,7 @@ class AgentSide(AgentStream):
         session.pending.append(parse_entry(name, prepared))
         if name and not session.facts.protocol_prepared:
             session.note_protocol_prepared()
-        return None
+        return None if verdict.forward is None else encode_parse(Parse(name, verdict.forward, oids))
 
     def _bind(self, buf: bytes, start: int, end: int) -> Outcome:
         session = self.session

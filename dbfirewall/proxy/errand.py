@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 from dbfirewall.approvals.authorize import satisfied
 from dbfirewall.approvals.model import Request, State
-from dbfirewall.errors import StoreError
+from dbfirewall.errors import SqlState, StoreError
 from dbfirewall.policy import refusal
 from dbfirewall.policy.refusal import ErrorFields
 from dbfirewall.preview import envelope, undo
 from dbfirewall.preview.talk import ServerError, Talk
 from dbfirewall.proxy.asking import Asking, Held, No
+from dbfirewall.proxy.inband import supply
 from dbfirewall.proxy.relay import Relay
 from dbfirewall.proxy.release import Release, Step, Way, reached
 from dbfirewall.proxy.segment import Segment
@@ -32,6 +33,13 @@ CHANGED = "what it touches has been redefined since it was asked for."
 OTHER_TERMS = "the rules have changed since, and want other approvers."
 WEAK = "its rows are to be kept for undo, and this transaction could see other ones than the statement"
 WEAK_HINT = "Send it outside of a transaction, or BEGIN ISOLATION LEVEL REPEATABLE READ."
+
+
+NOT_STRICT = ErrorFields(
+    SqlState.NOT_UNDERSTOOD,
+    "The firewall's own tables can't be read in a session with pin: strict.",
+    hint="Read them in a session of a role that is not pinned so.",
+)
 
 
 class Place(Enum):
@@ -93,12 +101,23 @@ class Errand:
         if self._place is Place.OUTSIDE and held.prepared is not None and not self._strict:
             # Parse alone takes locks, which last until the next Sync.
             await self._aside.say_sync()
+        if verdict.virtual and (refused := await self._supply()) is not None:
+            return refused
+        if not gated and verdict.cap is None:
+            return Release(verdict, Way.PLAIN, ())
         if not gated:
             return await self._within_caps()
         if self._strict:
             async with self._approving.side(session.role.name, session.database) as talk:
                 return await self._gated(talk)
         return await self._gated(self._aside)
+
+    async def _supply(self) -> No | None:
+        """Give the server the rows of the firewall's own tables that it reads."""
+        if self._strict:
+            return No(NOT_STRICT)
+        fields = await supply(self._session, self._aside, self._held.verdict.virtual)
+        return None if fields is None else No(fields)
 
     # -- what needs approval ----------------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ from dbfirewall.wire.backend import (
     encode_error_response,
     encode_ready_for_query,
 )
+from dbfirewall.wire.frontend import encode_query
 
 if TYPE_CHECKING:
     from dbfirewall.proxy.gates import Gates
@@ -92,7 +93,8 @@ class Relay:
         }, whole=False)  # fmt: skip
         self._gates.watch(self._lost)
         session.firewall.audit.flush()
-        session.server_peer.send(held.raw)
+        text = held.verdict.forward
+        session.server_peer.send(held.raw if text is None else encode_query(text))
         reached(Step.SENT)
         try:
             return await self._done
