@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 from dbfirewall.approvals.document import document
@@ -62,50 +63,74 @@ class Sample:
     changed: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Shown:
-    """One request, ready for a template."""
+    """One request, ready for a template. Lists ask for little of it, so the rest is worked out when it is asked for.
+
+    `left`: seconds until it expires. `holding`: seconds that the agent's connection waits for the decision, at most;
+    0: it has its ticket.
+    """
 
     request: Request
-    document: dict[str, Any]
-    title: str
     tone: str
     label: str
     explained: str
     left: float
-    """Seconds until it expires."""
     holding: float
-    """Seconds that the agent's connection waits for the decision, at most; 0: it has its ticket."""
-    rows: str
     approved_by: tuple[str, ...]
     still_needed: int
-    hides: bool
-    samples: tuple[Sample, ...]
-    default_envelope: Envelope | None
+
+    @cached_property
+    def title(self) -> str:
+        """What it does, in a few words."""
+        return title(self.request)
+
+    @cached_property
+    def rows(self) -> str:
+        """What is known of the number of rows, in a few words."""
+        return _rows(self.request)
+
+    @cached_property
+    def sql(self) -> str:
+        """The statement; what is no UTF-8 as `\\xNN`."""
+        return self.request.snapshot.sql.decode("utf-8", "backslashreplace")
+
+    @cached_property
+    def document(self) -> dict[str, Any]:
+        """As the API gives it."""
+        return document(self.request)
+
+    @cached_property
+    def hides(self) -> bool:
+        """Whether statement or parameters hold what a reader would not see."""
+        return hides(self.sql) or any(hides(item["value"] or "") for item in self.document["parameters"])
+
+    @cached_property
+    def samples(self) -> tuple[Sample, ...]:
+        """The preview's rows."""
+        preview = self.request.preview
+        return tuple(_sample(table, self.request) for table in preview.tables) if preview else ()
+
+    @cached_property
+    def default_envelope(self) -> Envelope | None:
+        """What an approval is within, unless its approver says otherwise."""
+        preview = self.request.preview
+        return Envelope.of(preview.rows) if preview and preview.enveloped else None
 
 
 def shown(request: Request, now: float) -> Shown:
     """`request` as of `now` (Unix seconds)."""
     tone, label = STATES[request.state]
     approved = tuple(dict.fromkeys(vote.approver for vote in request.votes if vote.approve))
-    preview = request.preview
-    enveloped = preview is not None and preview.enveloped
-    one = document(request)
     return Shown(
         request=request,
-        document=one,
-        title=title(request),
         tone=tone,
         label=label,
         explained=EXPLAINED[request.state],
         left=max(request.expires_at - now, 0.0),
         holding=_holding(request, now),
-        rows=_rows(request),
         approved_by=approved,
         still_needed=max((terms.count for terms in request.terms), default=1) - len(approved),
-        hides=hides(one["sql"]) or any(hides(item["value"] or "") for item in one["parameters"]),
-        samples=tuple(_sample(table, request) for table in preview.tables) if preview else (),
-        default_envelope=Envelope.of(preview.rows) if preview and enveloped else None,
     )
 
 
