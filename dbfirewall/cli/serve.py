@@ -64,7 +64,7 @@ def serve(rules_path: Path, config: Path | None, **flags: str | None) -> None:
         sys.exit(1)
 
 
-FILES_BESIDE_CONNECTIONS = 200
+FILES_BESIDE_CONNECTIONS = 500
 """File descriptors for listeners, workers, the record, catalogs and the admin listener."""
 
 
@@ -96,6 +96,11 @@ def run(settings: Settings, rules_path: Path) -> int:
         bind(settings.admin.host, settings.admin.port) as admin_listener,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
+        if not settings.admin.loopback and not settings.approvals.public_url.startswith("https://"):
+            logging.getLogger(__name__).warning(
+                "the console and the API on %s speak plain HTTP, and approvers send their tokens there: put a proxy "
+                "with TLS in front, and set approvals.public_url (docs/console.md)", settings.admin,
+            )  # fmt: skip
 
         async def admin(firewall: Firewall, shutdown: asyncio.Event) -> None:
             app = create_app(AdminView(firewall), web_options(settings), shutdown)

@@ -180,6 +180,19 @@ def test_failures_of_the_start_are_told(run: Serve, proxy: Proxy, error: Excepti
     assert "Traceback" not in result.output
 
 
+@pytest.mark.parametrize(
+    ("address", "url", "warned"),
+    [("0.0.0.0:0", "", True), ("0.0.0.0:0", "http://fw.example", True), ("0.0.0.0:0", "https://fw.example", False),
+     ("127.0.0.1:0", "", False)],
+)  # fmt: skip
+def test_tokens_in_plain_text_are_warned_of(
+    run: Serve, proxy: Proxy, address: str, url: str, warned: bool
+) -> None:
+    """An admin listener that others reach, without https in front of it, is warned of at start."""
+    result = run("--admin", address, DBFIREWALL_APPROVALS_PUBLIC_URL=url)
+    assert ("speak plain HTTP" in result.output) is warned
+
+
 def test_the_process_may_open_as_many_files_as_its_connections_need(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -189,6 +202,6 @@ def test_the_process_may_open_as_many_files_as_its_connections_need(
     for limits in ((256, 100_000), (50_000, 100_000), (256, 1000)):
         monkeypatch.setattr(resource, "getrlimit", lambda _which, limits=limits: limits)
         raise_file_limit(Settings())
-    assert asked == [(2300, 100_000), (1000, 1000)]
+    assert asked == [(2600, 100_000), (1000, 1000)]
     assert len(caplog.messages) == 1
-    assert "1000 connections need 2300" in caplog.messages[0]
+    assert "1000 connections need 2600" in caplog.messages[0]
