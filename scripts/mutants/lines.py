@@ -20,7 +20,7 @@ from scripts.mutants.changes import PACKAGES, ROOT, Mutant, defined, modules, pa
 
 @dataclass
 class Record:
-    """`probes`: the names, in the order of bits. `seconds`: how long each takes, while it is watched.
+    """`probes`: the names, in the order of bits. `seconds`: the processor's time that each takes, while it is watched.
 
     `runs`: bits by `sql.lexer:12`. `made`: just now, and not by an earlier run.
     """
@@ -114,9 +114,9 @@ def record(probes: Sequence[tuple[str, Callable[[], object]]], file: Path) -> Re
     for bit, (_, probe) in enumerate(probes):
         watch.switch_context(str(bit))
         forget()
-        started = time.perf_counter()
+        started = time.process_time()
         probe()
-        seconds.append(round(time.perf_counter() - started, 4))
+        seconds.append(round(time.process_time() - started, 4))
     watch.stop()
     data = watch.get_data()
     runs = defaultdict(int)
