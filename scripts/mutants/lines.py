@@ -20,7 +20,7 @@ from scripts.mutants.changes import PACKAGES, ROOT, Mutant, defined, modules, pa
 
 @dataclass
 class Record:
-    """`probes`: the names, in the order of bits. `seconds`: the processor's time that each takes, while it is watched.
+    """`probes`: the names, in the order of bits. `seconds`: the processor's, while each is watched.
 
     `runs`: bits by `sql.lexer:12`. `made`: just now, and not by an earlier run.
     """

@@ -177,17 +177,17 @@ class Trials:
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Raise TooSlowError in a block that takes longer."""
+    """Raise TooSlowError in a block that takes more of the processor's time."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         raise TooSlowError
 
-    signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def heard(task: Callable[[], str], patience: float = PATIENCE) -> str:
