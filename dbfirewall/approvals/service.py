@@ -14,6 +14,7 @@ Rules:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import secrets
@@ -146,12 +147,17 @@ class Approvals:
         return request, new
 
     async def wait(self, request_id: str, seconds: float) -> Request:
-        """The request once it is no longer pending, or as it is after `seconds`. Raises NotFound."""
+        """The request once it is no longer pending, or as it is after `seconds`. Raises NotFound.
+
+        A store that fails meanwhile does not end the waiting; StoreError where it can't be read in the end.
+        """
         with self._listeners.waiting(request_id) as changed:
-            request = await self.get(request_id)
+            request: Request | None = None
+            with contextlib.suppress(StoreError):
+                request = await self.get(request_id)
             try:
                 async with asyncio.timeout(seconds):
-                    while request.state is State.PENDING:
+                    while request is None or request.state is State.PENDING:
                         request = await changed()
             except TimeoutError:
                 request = await self.get(request_id)
