@@ -61,6 +61,21 @@ def test_the_wait_is_true(count: int, steps: list[float]) -> None:
             assert limiter.charge("a", count, 60) == 0.0
 
 
+def test_how_much_is_used_is_told_without_using_any() -> None:
+    """Statements of the last `seconds`, and how long the next one has to wait."""
+    clock = Clock()
+    limiter = RateLimiter(clock)
+    assert limiter.used("a", 60) == (0, 0.0)
+    for seconds in (0, 10, 10):
+        clock.now += seconds
+        limiter.charge("a", 3, 60)
+    assert limiter.used("a", 60) == (3, 40.0)
+    assert limiter.used("a", 60) == (3, 40.0)
+    assert limiter.used("b", 60) == (0, 0.0)
+    clock.now += 40
+    assert limiter.used("a", 60) == (2, 0.0)
+
+
 def test_a_rate_is_used_up_and_frees_up() -> None:
     """Three a minute: the fourth waits until a minute after the first."""
     clock = Clock()
