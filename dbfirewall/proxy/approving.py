@@ -22,11 +22,12 @@ from dbfirewall.approvals.service import Approvals
 from dbfirewall.approvals.slack import SlackButtons
 from dbfirewall.approvals.store import Query
 from dbfirewall.audit.record import Event, Scalar
-from dbfirewall.errors import StoreError
-from dbfirewall.gate import SessionFacts
+from dbfirewall.errors import SqlState, StoreError
+from dbfirewall.gate import SessionFacts, Verdict
 from dbfirewall.policy import refusal
 from dbfirewall.policy.refusal import ErrorFields
 from dbfirewall.preview import undo
+from dbfirewall.preview.definitions import definitions
 from dbfirewall.preview.make import make_preview
 from dbfirewall.preview.restore import restore_sql, restore_statements
 from dbfirewall.preview.talk import ServerError, Talk
@@ -177,22 +178,49 @@ class Approving:
 
     # -- undo -------------------------------------------------------------------------------------------------
 
-    async def keep_undo(self, talk: Talk, release: Release) -> None:
-        """Keep what undoes a release, before it is final. Raises UndoError, ServerError, ConnectionError."""
-        if not release.captured or release.request is None or self.approvals is None:
-            return
-        documents = await undo.complete(talk, release.captured, release.affected)
+    async def standing(self, request: Request, verdict: Verdict) -> str:
+        """What a statement touches, as other sessions see it; empty for one that redefines things itself.
+
+        Raises ServerError where the server can't be asked.
+        """
+        if verdict.changes_catalog:
+            return ""
         try:
+            async with self.side(request.snapshot.role, request.snapshot.database) as talk:
+                return await definitions(talk, verdict.statements)
+        except (UpstreamError, ConnectionError) as error:
+            log.warning("%s is not released: the server can't be asked: %s", request.id, error)
+            raise ServerError({
+                "S": "ERROR", "V": "ERROR", "C": str(SqlState.UPSTREAM_DOWN),
+                "M": "It could not be made sure that nothing was redefined meanwhile.", "H": "Retry later.",
+            }) from error  # fmt: skip
+
+    async def confirm(self, talk: Talk, release: Release) -> ErrorFields | None:
+        """The last look at a statement that has run, while the locks that it took still hold: why it may not stay.
+
+        Raises ServerError, ConnectionError.
+        """
+        request = release.request
+        if request is None or self.approvals is None:
+            return None
+        note = ""
+        try:
+            documents = (
+                await undo.complete(talk, release.captured, release.affected) if release.captured else ()
+            )
             for number, document in enumerate(documents):
                 rows = len(json.loads(document).get("rows", ()))
-                await self.approvals.keep_undo(release.request.id, number, document, rows)
+                await self.approvals.keep_undo(request.id, number, document, rows)
+        except undo.UndoError as error:
+            note = str(error)
         except StoreError as error:
-            raise undo.UndoError(f"the rows for undo can't be kept: {error}") from None
-
-    def undo_lost(self, release: Release, error: undo.UndoError) -> ErrorFields:
-        """What the agent hears where undo could not be had after all."""
-        request_id = release.request.id if release.request is not None else ""
-        return refusal.withdrawn(release.verdict.decision, request_id, note=str(error))
+            note = f"the rows for undo can't be kept: {error}"
+        if not note and await self.standing(request, release.verdict) != release.standing:
+            note = "what it touches was redefined while it ran."
+        if not note:
+            return None
+        release.void, release.error = State.WITHDRAWN, note
+        return refusal.withdrawn(release.verdict.decision, request.id, note=note)
 
     async def undo_plan(self, request: Request) -> tuple[str, list[dict[str, Any]]]:
         """The SQL that restores what an approved statement changed, and its tables (`name`, `rows`)."""

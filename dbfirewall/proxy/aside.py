@@ -15,7 +15,7 @@ from functools import partial
 from dbfirewall.approvals.model import Parameter
 from dbfirewall.errors import SqlState
 from dbfirewall.policy.refusal import ErrorFields
-from dbfirewall.preview.talk import Result
+from dbfirewall.preview.talk import Result, ServerError
 from dbfirewall.proxy.conversation import UNIT_CLOSES, Answer, own_name, unit
 from dbfirewall.proxy.refusals import poison_parse, refuse
 from dbfirewall.proxy.server_side import ServerSide, out_of_step
@@ -107,6 +107,13 @@ class Aside:
             server_side.restore(before)
         self.status = answer.status or self.status
         return answer
+
+    async def commit(self) -> None:
+        """COMMIT. ServerError, too, where the server answers that it rolled back."""
+        tag = (await self.run("COMMIT")).tag
+        if tag != "COMMIT":
+            words = "the transaction had failed, and was rolled back"
+            raise ServerError({"S": "ERROR", "V": "ERROR", "C": "25P02", "M": words})
 
     async def make_fail(self) -> None:
         """Make the transaction block fail, so that it can only be rolled back."""

@@ -161,8 +161,9 @@ class Errand:
         held, approvals = self._held, self._approving.approvals
         if approvals is None:
             return No(refusal.store_unavailable(held.verdict.decision))
-        name = ""
+        name = standing = ""
         if self._way is not Way.PLAIN:
+            standing = await self._approving.standing(request, held.verdict)
             await self._open(isolation)
             name = str((await self._aside.run(OWN_NAME)).rows[0][0])
             reached(Step.NAMED)
@@ -174,6 +175,7 @@ class Errand:
             await self._break_off(State.APPROVED)
             return asking.no(await approvals.get(request.id))
         release = Release(held.verdict, self._way, self._manner.counted, begun, reads=self._manner.reads)
+        release.standing = standing
         self._release = release
         self._gates.keep(release)
         self._session.audit.event("approval_redeemed", approval=request.id)

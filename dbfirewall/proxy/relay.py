@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from dbfirewall.approvals.model import State
 from dbfirewall.errors import SqlState
 from dbfirewall.policy.refusal import ErrorFields
-from dbfirewall.preview import undo
 from dbfirewall.preview.talk import ServerError
 from dbfirewall.proxy.asking import Held
 from dbfirewall.proxy.pending import Call, Owed, Pending
@@ -53,7 +52,7 @@ class Relay:
         session, release = self._session, self._release
         status = await self._relay()
         if release.problem is None and not self._failed:
-            await self._keep_undo()
+            await self._confirm()
         if release.problem is not None:
             self._fails_with(release.problem)
         if release.way is Way.AGENTS:
@@ -149,14 +148,12 @@ class Relay:
     def _fails_with(self, fields: ErrorFields) -> None:
         self._failed, self._kept = str(fields.sqlstate), error_response(fields)
 
-    async def _keep_undo(self) -> None:
-        """Keep what undoes it, where that is wanted; else it must not stay."""
+    async def _confirm(self) -> None:
+        """The last look at it, before it stays."""
         try:
-            await self._approving.keep_undo(self._aside, self._release)
+            self._release.problem = await self._approving.confirm(self._aside, self._release)
         except ServerError as error:
             self._fails_as(error)
-        except undo.UndoError as error:
-            self._release.problem = self._approving.undo_lost(self._release, error)
 
     def _fails_as(self, error: ServerError) -> None:
         self._failed = error.sqlstate or SqlState.INTERNAL
@@ -169,14 +166,14 @@ class Relay:
         if not self._failed:
             reached(Step.COUNTED)
             try:
-                await self._aside.run("COMMIT")
+                await self._aside.commit()
                 reached(Step.COMMITTED)
             except ServerError as error:
                 self._fails_as(error)
         if self._failed and self._aside.status != m.STATUS_IDLE:
             await self._aside.run("ROLLBACK")
         if self._failed:
-            state = State.OUTSIDE if release.problem is not None else State.APPROVED
+            state = release.void if release.problem is not None else State.APPROVED
         await self._settle(state)
 
     async def _in_agents_transaction(self, status: int) -> int:
@@ -187,7 +184,7 @@ class Relay:
         if status != m.STATUS_FAILED:
             await self._aside.make_fail()
             status = m.STATUS_FAILED
-        await self._settle(State.OUTSIDE if self._release.problem is not None else State.APPROVED)
+        await self._settle(self._release.void if self._release.problem is not None else State.APPROVED)
         return status
 
     async def _settle(self, state: State) -> None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from dbfirewall.approvals.model import Envelope, Request
+from dbfirewall.approvals.model import Envelope, Request, State
 from dbfirewall.gate import Verdict
 from dbfirewall.policy import refusal
 from dbfirewall.policy.refusal import ErrorFields
@@ -68,7 +68,8 @@ class Release:
     `counted`: of each statement, whether its tag tells the rows it changed. `tags`: as they have come.
     `fetched`: rows that came before the last Execute of its portal, whose tag does not count them.
     `reads`: whether it only reads, so that nothing is lost where it fails half-way. `ran`: to its end.
-    `problem`: why it must be undone. `error`: what it failed with.
+    `standing`: what it touches, as other sessions saw it before it ran. `problem`: why it must be undone.
+    `void`: what becomes of its approval then. `error`: what it failed with.
     """
 
     verdict: Verdict
@@ -81,6 +82,8 @@ class Release:
     fetched: int = 0
     affected: tuple[int | None, ...] = ()
     ran: bool = False
+    standing: str = ""
+    void: State = State.OUTSIDE
     problem: ErrorFields | None = None
     error: str = ""
 

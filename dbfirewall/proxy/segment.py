@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Final
 from dbfirewall.approvals.model import State
 from dbfirewall.errors import SqlState
 from dbfirewall.policy.refusal import ErrorFields
-from dbfirewall.preview import undo
 from dbfirewall.preview.talk import ServerError
 from dbfirewall.proxy.agent_stream import Handler, Outcome
 from dbfirewall.proxy.pending import Call, Owed, poisoned
@@ -172,7 +171,7 @@ class Segment:
             await self._aside.say_sync()
         for release in self._releases:
             if release.ran and release.problem is None and not session.skipping:
-                await self._keep_undo(release)
+                await self._confirm(release)
         if self.ours:
             await self._end_ours()
         else:
@@ -180,21 +179,22 @@ class Segment:
         self._leave()
         gates.segment = None
 
-    async def _keep_undo(self, release: Release) -> None:
+    async def _confirm(self, release: Release) -> None:
+        """The last look at it, before it stays."""
         try:
-            await self._approving.keep_undo(self._aside, release)
+            release.problem = await self._approving.confirm(self._aside, release)
         except ServerError as error:
             self._fails(encode_error_response(error.fields), str(error))
-        except undo.UndoError as error:
-            release.problem = self._approving.undo_lost(release, error)
-            self._fails(error_response(release.problem), str(error))
+            return
+        if release.problem is not None:
+            self._fails(error_response(release.problem), release.problem.message)
 
     async def _end_ours(self) -> None:
         """COMMIT or ROLLBACK, and tell the store."""
         session = self._session
         if not session.skipping:
             try:
-                await self._aside.run("COMMIT")
+                await self._aside.commit()
                 reached(Step.COMMITTED)
             except ServerError as error:
                 self._fails(encode_error_response(error.fields), str(error))
@@ -202,7 +202,7 @@ class Segment:
             await self._aside.run("ROLLBACK")
         for release in self._releases:
             if release.problem is not None:
-                await self._settle(release, State.OUTSIDE)
+                await self._settle(release, release.void)
             else:
                 stays = release.ran and not session.skipping
                 await self._settle(release, State.DONE if stays else State.APPROVED)
@@ -214,7 +214,7 @@ class Segment:
             await self._aside.make_fail()
         for release in self._releases:
             if release.problem is not None:
-                await self._settle(release, State.OUTSIDE)
+                await self._settle(release, release.void)
             elif not release.ran:
                 await self._settle(release, State.APPROVED)
                 if not session.skipping:

@@ -6,14 +6,16 @@ import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
 from dbfirewall.approvals.model import Envelope, State
+from dbfirewall.proxy.release import Step
 from tests.gates.test_tickets import refused, ticket
-from tests.gates.world import OTHER, PATIENCE, World, rules, start
+from tests.gates.world import DATABASE, OTHER, PATIENCE, World, rules, start
 from tests.support.postgres import Postgres
 
 Agent = psycopg.Connection[Any]
@@ -262,3 +264,35 @@ def test_race(tickets: World) -> None:
     assert set(answers) == {"ran", "ZG001"}
     assert tickets.count("once") == 1
     assert tickets.request(request).state is State.DONE
+
+
+@pytest.mark.parametrize("undo", ["", "\nundo: rows"], ids=["", "undo"])
+@pytest.mark.parametrize("values", [None, [17]], ids=["simple", "extended"])
+def test_redefined_in_the_last_moment(
+    shop: Postgres, tmp_path: Path, values: list[int] | None, undo: str
+) -> None:
+    """Redefined between the last look at it and its own locks: it is undone, whatever its isolation level sees."""
+    text = f"DELETE FROM orders WHERE id = {'%s' if values else 17}"
+    program = [str(Path(__file__).with_name("change_at.py"))]
+    doomed = start(shop, tmp_path, rules(shop, hold=f"hold: 0s{undo}"), program=program)
+    doomed.environment |= {"PYTHONPATH": str(Path(__file__).parents[2]), "CHANGE_AT": ""}
+    with doomed as firewall:
+        world = World(shop, firewall)
+        with world.connect() as agent:
+            request = refused(agent, lambda one: one.execute(text, values))
+            world.vote(request)
+        firewall.kill()
+        firewall.environment |= {
+            "DSN": shop.dsn(DATABASE),
+            "CHANGE_AT": Step.MARKED.value,
+            "CHANGE": "CREATE RULE r AS ON DELETE TO orders DO ALSO DELETE FROM elsewhere.orders",
+        }
+        firewall.start()
+        try:
+            with world.connect() as agent:
+                assert refused(agent, lambda one: one.execute(text, values), "ZG003") == request
+                assert agent.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+            assert world.request(request).state is State.WITHDRAWN
+        finally:
+            shop.sql("DROP RULE IF EXISTS r ON orders", DATABASE)
+        assert (world.count(), world.count("elsewhere.orders")) == (20, 20)
