@@ -6,11 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext
+from playwright.sync_api import Browser, BrowserContext, expect
 
 from tests.browser import chromium
 from tests.browser.people import listen
 from tests.web.stage import Stage
+
+
+expect.set_options(
+    timeout=30_000
+)  # a page may be slow on a busy machine; what comes is waited for, no longer
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +35,7 @@ def complaints() -> list[str]:
 def context(browser: Browser, complaints: list[str]) -> Iterator[BrowserContext]:
     """A browser that nobody has used; in the end it must not have complained of anything."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(30_000)
     context.on("page", lambda page: listen(page, complaints))
     yield context
     context.close()
