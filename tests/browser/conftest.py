@@ -12,7 +12,6 @@ from tests.browser import chromium
 from tests.browser.people import listen
 from tests.web.stage import Stage
 
-
 expect.set_options(
     timeout=30_000
 )  # a page may be slow on a busy machine; what comes is waited for, no longer
