@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types layers browser fuzz-wire chaos dos coverage mutants fuzz matrix regress crowd bench suites clean
+.PHONY: help demo test lint types layers browser fuzz-wire chaos dos coverage mutants fuzz matrix regress crowd bench bench-approvals suites clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -72,6 +72,9 @@ regress: $(READY) ## PostgreSQL's own regression statements, directly and throug
 
 bench: $(READY) ## side by side: direct, pgbouncer, dbfirewall
 	@$(BIN)/python -m bench
+
+bench-approvals: $(READY) ## approvals with 1,000 pending requests, in SQLite and in PostgreSQL (1 minute)
+	@$(BIN)/python -m bench.approvals
 
 suites: $(READY) ## other projects' test suites, directly and through the firewall (docs/suites.md)
 	@$(BIN)/python -m tests.suites all
