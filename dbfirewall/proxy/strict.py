@@ -366,12 +366,18 @@ def _check_tag(verdict: Verdict, buf: bytes, start: int, end: int) -> None:
 
 
 def _check_rows(entry: Pending, *, described: bool) -> None:
-    """A statement returns rows exactly if its facts say so; a FETCH of a cursor that is not there has none."""
+    """A statement returns rows exactly if its facts say so; a FETCH of a cursor that is not there has none.
+
+    Nor has an EXECUTE of a name that is not there: the error follows, and no other answer will do.
+    """
     holder = entry.call or entry.prepared
     if holder is None or not holder.verdict.statements:
         return
     statement = holder.verdict.statements[0]
     if statement.kind == "fetch" and not described:
+        return
+    if statement.kind == "execute" and not described and entry.call is not None:
+        entry.call.verdict = replace(entry.call.verdict, statements=(replace(statement, tags=()),))
         return
     if statement.returns_rows != described:
         raise ProtocolError("the server understood something else than was judged", SqlState.SESSION_ENDED)

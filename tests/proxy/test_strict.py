@@ -114,7 +114,7 @@ def test_an_execute_is_proved_by_what_was_prepared(stage: Stage, how: str) -> No
 
 
 @pytest.mark.parametrize("how", ["P", "PREPARE"])
-@pytest.mark.parametrize("answer", [("n",), ("T", "D 1", "C SHOW")], ids=["rows", "tag"])
+@pytest.mark.parametrize("answer", [("n", "C SELECT 1"), ("T", "D 1", "C SHOW")], ids=["rows", "tag"])
 def test_an_execute_of_something_else_ends_the_session(
     stage: Stage, how: str, answer: tuple[str, ...]
 ) -> None:
@@ -122,6 +122,14 @@ def test_an_execute_of_something_else_ends_the_session(
     prepared(stage, how).agent("Q EXECUTE a").server(*OPENED)
     stage.server("1", "2", *answer)
     assert stage.over
+
+
+def test_an_execute_of_a_name_that_is_gone_is_the_servers_error(stage: Stage) -> None:
+    """It describes to nothing before the server looks the name up; the session goes on."""
+    prepared(stage, "P").agent("Q EXECUTE a").server(*OPENED)
+    stage.server("1", "2", "n", "E 26000", "Z E", "C ROLLBACK", "Z I").agent_gets("E 26000", "Z I")
+    assert stage.outcomes()[-1] == (None, "26000")
+    assert not stage.over
 
 
 def test_what_cannot_be_proved_is_refused(stage: Stage) -> None:
