@@ -63,9 +63,14 @@ class Clients:
     def kill(self, source: random.Random) -> None:
         """SIGKILL one of them, and start another in its place."""
         slot = source.randrange(len(self._running))
+        self._expect_alive(self._running[slot])
         self._running[slot].kill()
         self._running[slot].wait()
         self._running[slot] = self._launch(self._dsns[slot])
+
+    def _expect_alive(self, process: subprocess.Popen[bytes]) -> None:
+        if process.poll() is not None:
+            self.wrong.append(f"a process ended by itself with {process.returncode}")
 
     def pause(self, source: random.Random, *, go_on: int | None = None) -> int:
         """SIGSTOP one of them, or let the one that is paused (its process id) go on; the process id."""
@@ -76,6 +81,7 @@ class Clients:
     def stop(self) -> None:
         """End all of them in an orderly way, and collect what they and those before them have said."""
         for process in self._running:
+            self._expect_alive(process)
             process.terminate()
         for process in self._running:
             try:

@@ -71,6 +71,12 @@ class Load:
             except psycopg.Error:
                 self.done["broken"] += 1
                 return
+            except ValueError:
+                # psycopg expects one result at the end of a COPY, and gets two where a FATAL error ends it.
+                if not connection.broken:
+                    raise
+                self.done["broken"] += 1
+                return
             self.done[name] += 1
             await asyncio.sleep(source.random() * 0.05)
             if self.stop.is_set():
