@@ -29,6 +29,9 @@ Step = Callable[[int, Handler, bytes, int, int], Outcome]
 MAX_KEPT: Final = 256 * 1024
 """Security limit: bytes of a held agent that are read ahead, beyond the message at hand."""
 
+TURN: Final = 8 * 1024
+"""Security limit: bytes of one agent that are dealt with at a time, so that a flood leaves others their turn."""
+
 _LENGTH: Final = struct.Struct(">I").unpack_from
 
 
@@ -58,10 +61,13 @@ class AgentStream:
             if self._parts or self._waiting:
                 data = self._collect(data)
             if data and not session.ended:
-                self._walk(data)
+                turn = self._turn(data) if len(data) > TURN else len(data)
+                self._walk(data[:turn])
                 if len(session.pending) > MAX_PENDING:
                     session.relieved = self.hold()
                     session.agent_peer.pause()
+                if turn < len(data):
+                    self._go_on_soon(data[turn:])
         except Exception as error:  # noqa: BLE001  the last line of defence: it ends the session
             session.failed(error)
 
@@ -83,6 +89,18 @@ class AgentStream:
                     self._go_on()
 
         return release
+
+    def _turn(self, data: bytes) -> int:
+        """How many of the first bytes of `data` to deal with now: TURN, or one message if that is longer."""
+        first = self._stream_left or self._discard_left or 1 + _LENGTH(data, 1)[0]
+        return max(TURN, first)
+
+    def _go_on_soon(self, rest: bytes) -> None:
+        """Keep `rest` until other sessions have had their turn."""
+        self._parts.append(rest)
+        self._size += len(rest)
+        if not self._waiting:
+            self.session.firewall.soon(self.hold())
 
     def _go_on(self) -> None:
         self._waiting = False

@@ -308,6 +308,10 @@ class Firewall:
             if then is not None:
                 then()
 
+    def soon(self, work: Callable[[], None]) -> None:
+        """Do `work` when everybody else has had their turn."""
+        asyncio.get_running_loop().call_soon(work)
+
     def accept(self) -> bool:
         """Count a new connection, if need be in the place of one that has not logged in; False: there is no room."""
         if not self.connections.accept():

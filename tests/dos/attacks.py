@@ -139,6 +139,21 @@ def test_parser_bombs_do_not_stop_others(firewall: Firewall, memory: Callable[[]
     assert memory() < 300 * MIB
 
 
+def test_a_flood_of_small_statements_leaves_others_their_turn(
+    firewall: Firewall, memory: Callable[[], int]
+) -> None:
+    """Thousands of statements that arrive at once are worked through a few at a time."""
+    count = 8000
+    with Bystander(firewall) as other, logged_in(firewall) as client:
+        for _ in range(5 * SCALE):
+            client.send(query("SELECT 1") * count)
+            for _ in range(count):
+                assert client.until(b"Z")[-1].type == b"Z"
+    other.report(f"beside {5 * SCALE} times {count} statements at once")
+    print(f"grown by {memory() >> 20} MiB")
+    assert memory() < 100 * MIB
+
+
 def test_ever_new_statements_fill_no_memory(firewall: Firewall, memory: Callable[[], int]) -> None:
     """A stream of statements that no cache has seen ends at the caches' bounds."""
     source = random.Random(1)

@@ -257,11 +257,15 @@ class StageFirewall(Firewall):
         super().__init__(settings, rules)
         self.to_read: list[tuple[Session, bytes, Callable[[], None]]] = []
         self.cancelled: list[Callable[[], None] | None] = []
+        self.later: list[Callable[[], None]] = []
         self.stage_catalogs = StageCatalogs(self)
         self.catalogs = self.stage_catalogs
 
     def read_in_worker(self, session: Session, sql: bytes, resume: Callable[[], None]) -> None:
         self.to_read.append((session, sql, resume))
+
+    def soon(self, work: Callable[[], None]) -> None:
+        self.later.append(work)
 
     def cancel_upstream(self, session: Session, then: Callable[[], None] | None = None) -> None:
         self.cancelled.append(then)
@@ -350,7 +354,9 @@ class Stage:
         """Deliver what is allowed in, until nothing moves."""
         moved = True
         while moved:
-            moved = False
+            moved = bool(self.firewall.later)
+            while self.firewall.later:
+                self.firewall.later.pop(0)()
             for peer, waiting in self._backlog.items():
                 transport = peer.transport
                 assert isinstance(transport, FakeTransport)
