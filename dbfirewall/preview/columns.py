@@ -6,11 +6,12 @@ of CANONICAL. Types that are numbers of catalog rows (regclass, …) are kept as
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from dbfirewall.approvals.model import Parameter
 from dbfirewall.preview.ask import as_json, ask, strings, text
 from dbfirewall.preview.qualified import qualified
 from dbfirewall.preview.talk import Talk
@@ -123,6 +124,27 @@ def _exact(name: str, value: str) -> bool:
     return value == CANONICAL[name]
 
 
-def tids(places: Sequence[str]) -> str:
-    """ctids as the text of an array of tid."""
-    return "{" + ",".join(f'"{place}"' for place in places) + "}"
+def at_places(alias: str, first: int) -> str:
+    """A condition that a row is at one of some places; `places` are its two parameters, from number `first` on.
+
+    The first one lets the server go to the rows at once; but ctids are a table's own, and partitions share them.
+    The second one is a query, because a list of thousands would be searched from its start for every row.
+    """
+    return (
+        f"{alias}.ctid OPERATOR(pg_catalog.=) ANY (${first}::pg_catalog.tid[])"
+        f" AND pg_catalog.concat_ws(' ', {alias}.tableoid, {alias}.ctid)"
+        f" OPERATOR(pg_catalog.=) ANY (SELECT pg_catalog.unnest(${first + 1}::pg_catalog.text[]))"
+    )
+
+
+def places(where: Sequence[tuple[str, str]]) -> tuple[Parameter, Parameter]:
+    """(table's OID, ctid) of rows, as the parameters of `at_places`."""
+    return (
+        text(_array(dict.fromkeys(place for _, place in where))),
+        text(_array(f"{table} {place}" for table, place in where)),
+    )
+
+
+def _array(values: Iterable[str]) -> str:
+    """Texts of digits, brackets and commas as the text of an array."""
+    return "{" + ",".join(f'"{value}"' for value in values) + "}"

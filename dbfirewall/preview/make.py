@@ -181,6 +181,7 @@ class _Maker:
         self._options = options
         self._draft = draft
         self._reached = Reach({})
+        self._failed = False
 
     async def make(self) -> None:
         """Fill the draft. Raises ServerError, ConnectionError."""
@@ -278,7 +279,7 @@ class _Maker:
                 all_ran = all_ran and (was_run or subject.piece.kind in _CHANGES_NOTHING)
             if not all_ran and len(subjects) > 1:
                 draft.note("What comes after a statement that was not run was not counted.")
-            if ran:
+            if ran and not self._failed:
                 targets = {subject.relation.oid for subject in subjects if subject.relation}
                 besides = [r for r in self._reached.relations.values() if self._is_aside(r, targets)]
                 for change in await rows.changed_besides(self._talk, besides):
@@ -294,29 +295,45 @@ class _Maker:
             draft.note("Its rows were not counted.")
             return None, False
         reason = subject.reason_not_to_run
-        if reason:
-            draft.note(reason, *(problem.text for problem in subject.problems))
-            if not subject.readable:
-                draft.note("Its rows were not counted.")
-                return None, False
-        try:
-            async with attempt(self._talk):
-                found = await (rows.read(self._talk, change) if reason else rows.run(self._talk, change))
-        except ServerError as error:
-            passing = error.sqlstate in _WHY
-            draft.note(
-                f"Its rows were not counted: {_why(error)}." if passing else f"It would fail: {_why(error)}."
-            )
-            return None, False
-        if reason and found.rows is not None:
-            draft.note(
-                "Its rows were counted by reading them: what triggers and constraints do is not in it."
-            )
-        elif found.rows is None:
-            draft.note("Its rows were not counted: its command tag does not tell them all.")
+        if not reason:
+            try:
+                async with attempt(self._talk):
+                    found = await rows.run(self._talk, change)
+            except ServerError as error:
+                self._failed = True
+                if error.sqlstate not in _WHY:
+                    draft.note(f"It would fail: {_why(error)}.")
+                    return None, False
+                reason = f"It could not be run for this preview: {_why(error)}."
+            else:
+                self._show(found)
+                if found.rows is None:
+                    draft.note("Its rows were not counted: its command tag does not tell them all.")
+                return found.rows, True
+        draft.note(reason, *(problem.text for problem in subject.problems))
+        return await self._read(subject, change), False
+
+    async def _read(self, subject: _Subject, change: rows.Change) -> int | None:
+        """How many rows there are, without changing them."""
+        if subject.readable:
+            try:
+                async with attempt(self._talk):
+                    found = await rows.read(self._talk, change)
+            except ServerError as error:
+                self._draft.note(f"Its rows were not counted: {_why(error)}.")
+                return None
+            if found.rows is not None:
+                self._show(found)
+                self._draft.note(
+                    "Its rows were counted by reading them: what triggers and constraints do is not in it."
+                )
+                return found.rows
+        self._draft.note("Its rows were not counted.")
+        return None
+
+    def _show(self, found: rows.Found) -> None:
         if found.table is not None:
-            draft.tables.append(found.table)
-        return found.rows, not reason
+            self._draft.tables.append(found.table)
 
     def _is_aside(self, relation: Relation, targets: set[int]) -> bool:
         """Whether what happens to a relation is not told by the count of the statement."""

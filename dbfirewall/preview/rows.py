@@ -14,6 +14,7 @@ from typing import Final
 
 from dbfirewall.approvals.model import Parameter, Table
 from dbfirewall.preview.ask import Row, as_json, ask, ask_one, number, text
+from dbfirewall.preview.columns import at_places, places
 from dbfirewall.preview.envelope import tag_rows
 from dbfirewall.preview.qualified import qualified
 from dbfirewall.preview.reach import Relation
@@ -228,22 +229,14 @@ async def _before(talk: Talk, change: Change) -> list[tuple[str, Row]]:
         f" LIMIT {SAMPLE_ROWS}",
         change.parameters,
     )
-    places: dict[str, list[str]] = {}
-    for table, place in await ask(talk, few, *used):
-        places.setdefault(table or "", []).append(place or "")
+    where = [(table or "", place or "") for table, place in await ask(talk, few, *used)]
     key = _joined([f"t.{quoted(column)}" for column in change.key])
     cells = ", ".join([key, *(cell(f"t.{quoted(column)}") for column in change.sampled)])
     sample = (
         f"SELECT {cells} FROM {quoted(change.relation.schema)}.{quoted(change.relation.name)} AS t"  # noqa: S608
-        " WHERE t.tableoid OPERATOR(pg_catalog.=) $1::pg_catalog.oid"
-        " AND t.ctid OPERATOR(pg_catalog.=) ANY ($2::pg_catalog.tid[])"
+        f" WHERE {at_places('t', 1)}"
     )
-    found: list[tuple[str, Row]] = []
-    for table, ctids in places.items():
-        listed = "{" + ",".join(f'"{ctid}"' for ctid in ctids) + "}"
-        rows = await ask(talk, sample, text(table), text(listed))
-        found += [(row[0] or "", tuple(map(_cut, row[1:]))) for row in rows]
-    return found
+    return [(row[0] or "", tuple(map(_cut, row[1:]))) for row in await ask(talk, sample, *places(where))]
 
 
 async def _read_source(talk: Talk, change: Change) -> int | None:

@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from dbfirewall.approvals.model import Parameter
-from dbfirewall.preview.ask import Row, ask_one, number, text
-from dbfirewall.preview.columns import KeptColumn, canonical, columns_of, tids
+from dbfirewall.preview.ask import Row, ask_one, number
+from dbfirewall.preview.columns import KeptColumn, at_places, canonical, columns_of, places
 from dbfirewall.preview.covered import Subject, UndoError, level, subject_of
 from dbfirewall.preview.qualified import qualified
 from dbfirewall.preview.reach import Relation
@@ -130,29 +130,19 @@ async def foreseen(
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """A table whose rows are to be kept. `source`: FROM and WHERE, as SQL, of all of them; `where`: one by one."""
+    """A table whose rows are to be kept: all of them, or those at `where`."""
 
     relation: Relation
     columns: tuple[KeptColumn, ...]
     where: tuple[tuple[str, str], ...] = ()
     all_rows: bool = False
 
-    def batches(self) -> list[tuple[str, tuple[Parameter, ...]]]:
-        """(FROM and WHERE, parameters) of queries that have each of its rows once, as `t`."""
+    def source(self) -> tuple[str, tuple[Parameter, ...]]:
+        """FROM and WHERE, and its parameters, of a query that has each of its rows once, as `t`."""
         name = _name(self.relation)
         if self.all_rows:
-            return [(f"FROM {name} AS t", ())]
-        places: dict[str, list[str]] = {}
-        for table, place in self.where:
-            places.setdefault(table, []).append(place)
-        condition = (
-            "t.tableoid OPERATOR(pg_catalog.=) $1::pg_catalog.oid"
-            " AND t.ctid OPERATOR(pg_catalog.=) ANY ($2::pg_catalog.tid[])"
-        )
-        return [
-            (f"FROM {name} AS t WHERE {condition}", (text(table), text(tids(listed))))
-            for table, listed in places.items()
-        ]
+            return f"FROM {name} AS t", ()
+        return f"FROM {name} AS t WHERE {at_places('t', 1)}", places(self.where)
 
 
 async def _subject(talk: Talk, sql: bytes, statements: Sequence[Statement]) -> Subject | None:
@@ -184,7 +174,9 @@ async def _tables(talk: Talk, subject: Subject, parameters: Sequence[Parameter])
     for table, place in result.rows:
         relation = subject.home(number(table))
         by_relation.setdefault(relation.oid, []).append((table or "", place or ""))
-    return [_Table(relations[oid], columns[oid], tuple(places)) for oid, places in by_relation.items()]
+    for oid in by_relation if subject.kind == "update" else ():
+        _check_key(subject, relations[oid], columns[oid])
+    return [_Table(relations[oid], columns[oid], tuple(where)) for oid, where in by_relation.items()]
 
 
 async def _columns(talk: Talk, subject: Subject, relation: Relation) -> tuple[KeptColumn, ...]:
@@ -194,33 +186,39 @@ async def _columns(talk: Talk, subject: Subject, relation: Relation) -> tuple[Ke
         raise UndoError(f"this login may not read all of {table}")
     if not any(not column.generated for column in columns):
         raise UndoError(f"{table} has no columns to keep")
-    if subject.kind == "update":
-        key = {column.name for column in columns if column.key}
-        if not key or not all(column.equals for column in columns if column.key):
-            raise UndoError(f"{table} has no primary key by which its rows could be found again")
-        if changed := sorted(key & subject.assigned):
-            raise UndoError(f"it changes the primary key ({table}.{shown(changed[0])})")
     return columns
+
+
+def _check_key(subject: Subject, relation: Relation, columns: Sequence[KeptColumn]) -> None:
+    """Raise UndoError where the rows of an UPDATE could not be found again."""
+    table = shown(relation.schema, relation.name)
+    key = {column.name for column in columns if column.key}
+    if not key or not all(column.equals for column in columns if column.key):
+        raise UndoError(f"{table} has no primary key by which its rows could be found again")
+    if changed := sorted(key & subject.assigned):
+        raise UndoError(f"it changes the primary key ({table}.{shown(changed[0])})")
 
 
 async def _measure(talk: Talk, tables: Sequence[_Table]) -> None:
     """Raise UndoError where there are more rows or bytes than are kept."""
     rows = size = 0
     for table in tables:
+        rows += await _sum(talk, table, ["1"])
+        if rows > MAX_ROWS:
+            raise UndoError(f"it changes more than {MAX_ROWS:,} rows")
         stored = [f"pg_catalog.pg_column_size(t.{quoted(column.name)})" for column in table.columns]
         written = [f"pg_catalog.octet_length({column.value('t')})" for column in table.columns]
-        for source, parameters in table.batches():
-            rows += await _sum(talk, source, parameters, ["1"])
-            if rows > MAX_ROWS:
-                raise UndoError(f"it changes more than {MAX_ROWS:,} rows")
-            for expressions in (stored, written):
-                total = await _sum(talk, source, parameters, expressions)
-                if size + total > MAX_BYTES:
-                    raise UndoError(f"its rows take more than {MAX_BYTES // 1024 // 1024} MiB")
-            size += total
+        # First what can be told without reading the values themselves.
+        for expressions in (stored, written):
+            total = await _sum(talk, table, expressions)
+            if size + total > MAX_BYTES:
+                raise UndoError(f"its rows take more than {MAX_BYTES // 1024 // 1024} MiB")
+        size += total
 
 
-async def _sum(talk: Talk, source: str, parameters: Sequence[Parameter], expressions: Sequence[str]) -> int:
+async def _sum(talk: Talk, table: _Table, expressions: Sequence[str]) -> int:
+    """The sum of all `expressions` over the rows of a table."""
+    source, parameters = table.source()
     listed = " OPERATOR(pg_catalog.+) ".join(f"coalesce({one}::pg_catalog.int8, 0)" for one in expressions)
     limited = f"SELECT {listed} AS n {source} LIMIT {MAX_ROWS + 1}"
     query = f"SELECT pg_catalog.sum(q.n)::pg_catalog.int8::pg_catalog.text FROM ({limited}) AS q"  # noqa: S608
@@ -230,14 +228,12 @@ async def _sum(talk: Talk, source: str, parameters: Sequence[Parameter], express
 async def _rows(talk: Talk, subject: Subject, table: _Table) -> Captured:
     kept = tuple(column for column in table.columns if not column.generated)
     listed = ", ".join(column.value("t") for column in kept)
-    rows: list[Row] = []
-    for source, parameters in table.batches():
-        result = await talk.run(f"SELECT {listed} {source}", parameters, max_rows=MAX_ROWS + 1)
-        rows += result.rows
-    if len(rows) > MAX_ROWS or (table.where and len(rows) != len(table.where)):
+    source, parameters = table.source()
+    rows = (await talk.run(f"SELECT {listed} {source}", parameters, max_rows=MAX_ROWS + 1)).rows
+    if len(rows) > MAX_ROWS or (not table.all_rows and len(rows) != len(table.where)):
         raise UndoError("its rows are being changed by others")
     return Captured(
-        subject.kind, subject.index, table.relation, kept, tuple(rows), table.where, subject.notes,
+        subject.kind, subject.index, table.relation, kept, rows, table.where, subject.notes,
         frozenset(column.name for column in kept if column.always),
     )  # fmt: skip
 
@@ -245,9 +241,8 @@ async def _rows(talk: Talk, subject: Subject, table: _Table) -> Captured:
 async def _gone(talk: Talk, captured: Captured) -> None:
     """Raise UndoError where a captured row is still what and where it was."""
     table = _Table(captured.relation, captured.columns, captured.where)
-    for source, parameters in table.batches():
-        if await _sum(talk, source, parameters, ["1"]):
-            raise UndoError("it did not change just the rows that were found and kept before")
+    if await _sum(talk, table, ["1"]):
+        raise UndoError("it did not change just the rows that were found and kept before")
 
 
 async def _changed(talk: Talk, captured: Captured) -> dict[str, Any] | None:

@@ -19,6 +19,9 @@ from tests.support.postgres import Postgres
 T = TypeVar("T")
 
 
+_catalogs: dict[str, Catalog] = {}
+
+
 class Place:
     """One database. `user`, `password`: the login whose sessions `talk` opens; the superuser unless changed."""
 
@@ -28,10 +31,12 @@ class Place:
         self.user = postgres.superuser
         self.password = postgres.password
         self.path: tuple[str, ...] = ("public",)
+        self._history = f"{postgres.port}"
         postgres.create_database(database)
 
     def sql(self, text: str) -> list[tuple[object, ...]]:
         """Run as the superuser."""
+        self._history += f"\n{text}"
         return self.postgres.sql(text, self.database)
 
     def dump(self) -> str:
@@ -52,8 +57,12 @@ class Place:
         return asyncio.run(main())
 
     def catalog(self) -> Catalog:
-        """The catalog snapshot that the firewall would have."""
+        """The catalog snapshot that the firewall would have; databases that were made alike have the same one."""
+        if self._history not in _catalogs:
+            _catalogs[self._history] = self._load_catalog()
+        return _catalogs[self._history]
 
+    def _load_catalog(self) -> Catalog:
         async def load() -> Catalog:
             import asyncpg
 

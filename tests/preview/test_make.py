@@ -186,11 +186,16 @@ def test_too_many_rows_are_not_run(schema: Place) -> None:
 
 
 def test_a_lock_that_another_session_holds(schema: Place) -> None:
-    """A preview waits half a second for a lock and no longer; it says so, and takes nobody's place."""
+    """A preview waits half a second for a lock and no longer; it says so, and reads the rows where it can."""
     with psycopg.connect(schema.postgres.dsn(schema.database)) as other:
         other.execute("DELETE FROM parent WHERE id = 1")
         made = preview(schema, "DELETE FROM parent WHERE id < 3")
-        assert "Its rows were not counted: a lock that it needs is held by another session." in made.notes
+        assert (
+            "It could not be run for this preview: a lock that it needs is held by another session."
+            in made.notes
+        )
+        assert (made.rows, made.enveloped) == ((2,), True)
+        assert "counted by reading" in said(made)
         other.rollback()
         other.execute("LOCK TABLE bare IN ACCESS EXCLUSIVE MODE")
         made = preview(schema, "DELETE FROM bare")

@@ -375,3 +375,22 @@ def test_a_login_that_may_not_read_every_column(schema: Place) -> None:
             release(schema, "DELETE FROM tree WHERE id = 4")
     finally:
         schema.sql("DROP OWNED BY half; DROP ROLE half")
+
+
+def test_rows_all_over_a_partitioned_table(place: Place) -> None:
+    """Rows of many partitions are read in one go, also by a login that may only see the whole."""
+    place.sql(
+        "CREATE TABLE p (id int, at int, PRIMARY KEY (id, at)) PARTITION BY LIST (at);"
+        + "".join(f"CREATE TABLE p{number} PARTITION OF p FOR VALUES IN ({number});" for number in range(40))
+        + "INSERT INTO p SELECT i, i % 40 FROM generate_series(1, 2000) i;"
+        "CREATE ROLE whole LOGIN PASSWORD 'x'; GRANT SELECT, INSERT, DELETE ON p TO whole"
+    )
+    place.user, place.password = "whole", "x"
+    before = contents(place)
+    try:
+        documents = release(place, "DELETE FROM p WHERE id <= 1500")
+        assert [len(json.loads(document)["rows"]) for document in documents] == [1500]
+        assert restore(place, documents) == 1500
+        assert contents(place) == before
+    finally:
+        place.sql("DROP OWNED BY whole; DROP ROLE whole")
