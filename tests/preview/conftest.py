@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 
 from tests.preview.helpers import Place
 from tests.support.postgres import Postgres
 
-_numbers = itertools.count(1)
-
 
 @pytest.fixture
 def place(postgres: Postgres) -> Place:
-    """A new, empty database."""
-    return Place(postgres, f"preview_{next(_numbers)}")
+    """A new, empty database; always of the same name, so that not hundreds of them have to be removed in the end."""
+    return Place(postgres, "preview")
