@@ -104,6 +104,7 @@ class Firewall:
         self.channels: tuple[Channel, ...] = ()
         self._judges: dict[tuple[str, str, str, tuple[str, ...] | None], Judge] = {}
         self._reloading = asyncio.Lock()
+        self._audit_problem = ""
         self._reload_asked = False
 
     # -- rules ------------------------------------------------------------------------------------------------
@@ -357,4 +358,10 @@ class Firewall:
             self.audit.flush()
         except AuditError as error:
             self.metrics.audit_failures.inc()
-            log.critical("%s", error)
+            if str(error) != self._audit_problem:
+                self._audit_problem = str(error)
+                log.critical("%s", error)
+            return
+        if self._audit_problem:
+            self._audit_problem = ""
+            log.info("the audit record is written again")

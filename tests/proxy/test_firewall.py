@@ -191,6 +191,27 @@ def test_a_record_that_cannot_be_written_is_unhealthy(stage: Stage, monkeypatch:
     assert firewall.readiness() == ["the firewall is shutting down"]
 
 
+def test_a_record_that_stays_unwritable_is_told_once(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Several flushes a second fail; the log says so when it begins and when it is over."""
+
+    def fail() -> None:
+        raise AuditError("the disk is full")
+
+    with caplog.at_level("INFO", "dbfirewall.proxy.firewall"):
+        for _ in range(2):
+            with monkeypatch.context() as patch:
+                patch.setattr(stage.firewall.audit, "flush", fail)
+                for _ in range(3):
+                    stage.firewall.flush_audit()
+            for _ in range(3):
+                stage.firewall.flush_audit()
+    assert [record.getMessage() for record in caplog.records] == [
+        "the disk is full", "the audit record is written again",
+    ] * 2  # fmt: skip
+
+
 def test_the_metrics_know_how_many_are_connected(stage: Stage) -> None:
     """Sessions, and connections that have not logged in."""
     stage.firewall.connections.accept()
