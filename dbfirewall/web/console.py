@@ -25,6 +25,7 @@ from starlette.routing import Route
 
 from dbfirewall.approvals.model import Request, State
 from dbfirewall.approvals.store import Query
+from dbfirewall.approvals.words import object_words
 from dbfirewall.errors import AuditError
 from dbfirewall.web import decisions, pages, rules_view
 from dbfirewall.web.auth import SECURE_COOKIE, Gatekeeper, Identity
@@ -190,7 +191,8 @@ class Console:
         response = page(
             "request.html", problem.status if problem else 200, who=who, here="", events="approval",
             one=pages.shown(one, time.time()), obstacle=self._desk.obstacle(who, one),
-            mine=self._desk.concerns(who, one), words=pages.tolerance_words, done=done,
+            mine=self._desk.concerns(who, one), words=pages.tolerance_words,
+            object_words=object_words, done=done,
             problem=problem.message if problem else "", typed=typed, max_reason=MAX_REASON,
         )  # fmt: skip
         if problem:

@@ -41,7 +41,7 @@ def furnish(stage: Stage) -> str:
     )
     stage.api(f"/approvals/{one.id}/approve", {"reason": "as every month"})
     drop = snapshot("DROP TABLE public.orders_2019", effects=(("drop", "public.orders_2019"),), agent="tidy")
-    objects = ({"name": "public.orders_2019", "kind": "table", "rows": "1,204,311", "size": "312 MB"},)
+    objects = ({"object": "public.orders_2019", "kind": "table", "rows": 1_204_311, "bytes": 327_155_712},)
     shown = preview(rows=(), estimate=None, objects=objects, tables=(), notes=(), enveloped=False)
     stage.submit(drop, terms=(Terms("gate ddl", ("dba",), 2),), seen=shown)
     stage.submit(snapshot("TRUNCATE public.import_staging", effects=(("truncate", "public.import_staging"),)))

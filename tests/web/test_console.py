@@ -56,6 +56,17 @@ def test_a_request(stage: Stage) -> None:
     assert "Look closely" not in text
 
 
+def test_objects(stage: Stage) -> None:
+    """For DDL the objects are said in words, and that no rows are counted."""
+    one = {"object": "public.orders", "kind": "table", "rows": 20, "exact": True, "lock": "ACCESS EXCLUSIVE"}
+    shown = preview(rows=(), tables=(), estimate=None, objects=(one,), enveloped=False)
+    request = stage.submit(snapshot("DROP TABLE orders", effects=(("drop", "public.orders"),)), seen=shown)
+    text = stage.browser().get(f"/approvals/{request.id}").text
+    assert "table public.orders, 20 rows, under ACCESS EXCLUSIVE" in text
+    assert "will not be checked" in text
+    assert "rolled back" not in text
+
+
 def test_before_and_after(stage: Stage) -> None:
     """For an UPDATE each changed value is shown as it is and as it would be; the others once."""
     table = preview().tables[0]

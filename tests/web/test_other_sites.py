@@ -27,7 +27,9 @@ FORMS = ("decide", "settle", "preview", "undo")
         {"Origin": "null"},
         {"Sec-Fetch-Site": "same-site"},
         {"Sec-Fetch-Site": "none"},
-        {"Origin": "https://127.0.0.1"},
+        {"Origin": "http://evil.example"},
+        {"Origin": "http://127.0.0.1:1"},
+        {"Origin": "https://HERE"},
         {"Origin": "http://[::1"},
         {},
     ],
@@ -39,6 +41,7 @@ def test_forms_of_other_sites(stage: Stage, headers: dict[str, str]) -> None:
     fields = {"csrf": person.csrf(), "decision": "approve"}
     cookie = "; ".join(f"{name}={value}" for name, value in person.cookies.items())
     given = {"Content-Type": "application/x-www-form-urlencoded", "Cookie": cookie, **headers}
+    given = {name: value.replace("HERE", f"127.0.0.1:{stage.port}") for name, value in given.items()}
     for path in (f"/approvals/{request.id}/decide", "/logout"):
         assert stage.ask(path, "POST", urlencode(fields).encode(), given).status == 403
     token = urlencode({"token": ALICE}).encode()
