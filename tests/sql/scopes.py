@@ -27,6 +27,7 @@ _FUNCTIONS = (
     _user("f_secdef", "s", security_definer=True),
     _user("f_secret", min_args=1, max_args=1, takes_row=True),
     _user("lower", "i", min_args=1, max_args=1),
+    _user("unnest", min_args=1, max_args=1),
     _user("twice", "i", min_args=1, max_args=1),
     _user("twice", "i", min_args=2, max_args=2),
     _user("p_write", kind="p", max_args=1),

@@ -59,7 +59,7 @@ SELECT 1 FROM unnest(ARRAY[1], ARRAY[2] ORDER BY f_write())
 --> call <function> public.f_write
 
 SELECT 1 FROM unnest(ARRAY[1], VARIADIC ARRAY[2])
---> nothing
+--> call <function> public.unnest
 
 SELECT 1 FROM unnest(DISTINCT ARRAY[1], ARRAY[2])
 --> call <function> public.unnest
@@ -77,7 +77,7 @@ SELECT 1 FROM app.unnest(ARRAY[1], ARRAY[2])
 --> call <function> app.unnest
 
 SELECT 1 FROM unnest(ARRAY[1])
---> nothing
+--> call <function> public.unnest
 
 WITH RECURSIVE t (n) AS (SELECT 1 UNION ALL SELECT n FROM t) SEARCH DEPTH FIRST BY n SET ord CYCLE n SET mark TO myt 'a' DEFAULT myt 'b' USING path SELECT ord, mark, path FROM t, secret
 --> call <function> public.int_to_myt [cast to myt]
@@ -296,6 +296,66 @@ UPDATE users SET name = 'x' RETURNING WITH (OLD AS o, NEW AS n) o.email, n.id
 
 UPDATE users SET (name, email) = (SELECT ssn, f_write() FROM secret)
 --> update <table> public.users (email, name) without where
+--> call <function> public.f_write
+--> select <table> public.secret (ssn)
+
+SELECT DISTINCT ON (f_write(), email) id FROM users
+--> call <function> public.f_write
+--> select <table> public.users (email, id)
+
+SELECT DISTINCT ON (t.ssn) id AS t FROM secret AS t
+--> select <table> public.secret (id, ssn)
+
+SELECT 1 + 1 FROM users GROUP BY f_write()
+--> call <function> public.f_write
+--> select <table> public.users ()
+
+SELECT 1 + 1 FROM users GROUP BY lower(email)
+--> call <function> public.lower
+--> select <table> public.users (email)
+
+SELECT id AS t FROM secret AS t ORDER BY t.ssn
+--> select <table> public.secret (id, ssn)
+
+SELECT count(*) AS t FROM secret AS t GROUP BY t.ssn
+--> select <table> public.secret (ssn)
+
+SELECT (SELECT ssn FROM (SELECT (f_read(1)).* FROM users CROSS JOIN (SELECT 1 AS ssn) z) q) FROM secret
+--> call <function> public.f_read
+--> select <table> public.secret (ssn)
+--> select <table> public.users ()
+
+SELECT (SELECT ssn FROM (SELECT z.* FROM users CROSS JOIN (SELECT 1 AS ssn) z) q) FROM secret
+--> select <table> public.secret ()
+--> select <table> public.users ()
+
+SELECT 1 FROM unnest(ARRAY[1]) AS u
+--> call <function> public.unnest
+
+SELECT unnest(ARRAY[1])
+--> call <function> public.unnest
+
+SELECT 1 FROM unnest(ARRAY[1], ARRAY[2]) AS u
+--> nothing
+
+SELECT id FROM users ORDER BY f_write()
+--> call <function> public.f_write
+--> select <table> public.users (id)
+
+SELECT id FROM users WINDOW w AS (ORDER BY f_write())
+--> call <function> public.f_write
+--> select <table> public.users (id)
+
+SELECT id FROM users HAVING f_write() = 1
+--> call <function> public.f_write
+--> select <table> public.users (id)
+
+SELECT id FROM users LIMIT f_write() OFFSET f_read(1)
+--> call <function> public.f_write
+--> call <function> public.f_read
+--> select <table> public.users (id)
+
+VALUES (f_write()), ((SELECT ssn FROM secret))
 --> call <function> public.f_write
 --> select <table> public.secret (ssn)
 
