@@ -22,7 +22,7 @@ from dbfirewall.approvals.service import Approvals
 from dbfirewall.approvals.slack import SlackButtons
 from dbfirewall.approvals.store import Query
 from dbfirewall.audit.record import Event, Scalar
-from dbfirewall.errors import SqlState, StoreError
+from dbfirewall.errors import CatalogError, SqlState, StoreError
 from dbfirewall.gate import SessionFacts, Verdict
 from dbfirewall.policy import refusal
 from dbfirewall.policy.refusal import ErrorFields
@@ -35,8 +35,8 @@ from dbfirewall.proxy.pins import pins
 from dbfirewall.proxy.release import Release, Way
 from dbfirewall.proxy.side import SideConnection, side_connection
 from dbfirewall.proxy.upstream import UpstreamError
+from dbfirewall.settings import is_dsn
 from dbfirewall.sql.facts import Statement
-from dbfirewall.sql.read import read
 
 if TYPE_CHECKING:
     from dbfirewall.proxy.firewall import Firewall
@@ -45,6 +45,9 @@ log = logging.getLogger(__name__)
 
 UNREACHABLE_SECONDS: Final = 900.0
 """How long the server is asked what became of a release, before a person has to find out."""
+
+CATALOG_SECONDS: Final = 10.0
+"""How long a catalog is waited for that is not there yet."""
 
 PREVIEW_LOST_SECONDS: Final = 60.0
 """A preview that is not there by then was lost with the firewall that made it."""
@@ -119,9 +122,12 @@ class Approving:
         """A server connection with a role's login, pinned like its sessions. Raises UpstreamError."""
         firewall = self._firewall
         rule = firewall.rules.roles.get(role)
-        catalog = firewall.catalogs.current(database)
+        try:
+            catalog = await firewall.catalogs.wait_for(database, CATALOG_SECONDS)
+        except CatalogError as error:
+            raise UpstreamError(str(error)) from None
         target, credentials = firewall.targets.get(database), firewall.credentials.get((database, role))
-        if rule is None or catalog is None or target is None or credentials is None:
+        if rule is None or target is None or credentials is None:
             raise UpstreamError("the rules no longer have this role in this database")
         wanted = pins(rule, firewall.search_path(rule, database), catalog.server_version)
         async with side_connection(target, credentials, wanted) as talk:
@@ -136,13 +142,21 @@ class Approving:
             self._firewall.tasks.spawn(f"preview of {request.id}", self._preview(request, statements))
 
     async def _mend_previews(self) -> None:
-        """Make the previews of requests whose firewall was ended while it made them."""
+        """Make the previews of requests whose firewall was ended while it made them.
+
+        Where several firewalls share the store another one may be at it, and gets its time.
+        """
+        patience = PREVIEW_LOST_SECONDS if is_dsn(self._firewall.settings.approvals.store) else 0.0
         while self.approvals is not None:
             try:
                 for request in await self.approvals.list(Query(states=(State.PENDING,), limit=500)):
-                    late = self.approvals.now() - request.created_at > PREVIEW_LOST_SECONDS
+                    late = self.approvals.now() - request.created_at >= patience
                     if request.preview is None and late and request.id not in self._previewing:
-                        await self.renew_preview(request)
+                        self._previewing.add(request.id)
+                        try:
+                            await self.renew_preview(request)
+                        finally:
+                            self._previewing.discard(request.id)
             except StoreError as error:
                 log.warning("previews that are missing: %s", error)
             await asyncio.sleep(PREVIEW_LOST_SECONDS / 2)
@@ -150,13 +164,19 @@ class Approving:
     async def renew_preview(self, request: Request) -> Request | None:
         """Make the preview of a pending request anew; None where it is not pending any more. Raises StoreError."""
         snapshot, firewall = request.snapshot, self._firewall
+        try:
+            await firewall.catalogs.wait_for(snapshot.database, CATALOG_SECONDS)
+        except CatalogError:
+            return None
         role = firewall.rules.roles.get(snapshot.role)
         judge = role and firewall.judge(
             role, snapshot.database, snapshot.application, firewall.search_path(role, snapshot.database)
         )
         if not judge:
             return None
-        verdict = judge.judge_reading(snapshot.sql, read(snapshot.sql), SessionFacts())
+        # It may be long: nothing of it on the event loop.
+        reading = await firewall.pool.read(snapshot.sql)
+        verdict = await asyncio.to_thread(judge.judge_reading, snapshot.sql, reading, SessionFacts())
         return await self._preview(request, verdict.statements)
 
     async def _preview(self, request: Request, statements: Sequence[Statement]) -> Request | None:
