@@ -29,8 +29,8 @@ Step = Callable[[int, Handler, bytes, int, int], Outcome]
 MAX_KEPT: Final = 256 * 1024
 """Security limit: bytes of a held agent that are read ahead, beyond the message at hand."""
 
-TURN: Final = 8 * 1024
-"""Security limit: bytes of one agent that are dealt with at a time, so that a flood leaves others their turn."""
+TURN: Final = 0.01
+"""Security limit: seconds of one agent's turn, to the end of a message. A flood leaves others theirs."""
 
 _LENGTH: Final = struct.Struct(">I").unpack_from
 
@@ -61,13 +61,12 @@ class AgentStream:
             if self._parts or self._waiting:
                 data = self._collect(data)
             if data and not session.ended:
-                turn = self._turn(data) if len(data) > TURN else len(data)
-                self._walk(data[:turn])
+                self._walk(data)
                 if len(session.pending) > MAX_PENDING:
                     session.relieved = self.hold()
                     session.agent_peer.pause()
-                if turn < len(data):
-                    self._go_on_soon(data[turn:])
+                if self._parts and self._size >= self._needed and not self._waiting:
+                    session.firewall.soon(self.hold())
         except Exception as error:  # noqa: BLE001  the last line of defence: it ends the session
             session.failed(error)
 
@@ -90,18 +89,6 @@ class AgentStream:
 
         return release
 
-    def _turn(self, data: bytes) -> int:
-        """How many of the first bytes of `data` to deal with now: TURN, or one message if that is longer."""
-        first = self._stream_left or self._discard_left or 1 + _LENGTH(data, 1)[0]
-        return max(TURN, first)
-
-    def _go_on_soon(self, rest: bytes) -> None:
-        """Keep `rest` until other sessions have had their turn."""
-        self._parts.append(rest)
-        self._size += len(rest)
-        if not self._waiting:
-            self.session.firewall.soon(self.hold())
-
     def _go_on(self) -> None:
         self._waiting = False
         self.session.agent_peer.resume()
@@ -122,6 +109,7 @@ class AgentStream:
 
     def _walk(self, buf: bytes) -> None:  # noqa: C901  one loop, kept whole: it runs for every chunk
         started = perf_counter()
+        turn_over = started + TURN
         size = len(buf)
         run = pos = 0
         out: list[bytes] = []
@@ -155,6 +143,8 @@ class AgentStream:
             else:
                 out += (buf[run:pos], result)  # type: ignore[arg-type]  # not HOLD: bytes
                 pos = run = end
+            if perf_counter() > turn_over:
+                break
         if pos > run:
             out.append(buf[run:pos] if run or pos < size else buf)
         if self._added:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dbfirewall.proxy.agent_stream import TURN
+from dbfirewall.proxy import agent_stream
 from tests.proxy.conftest import SetStage
 from tests.proxy.notation import agent_bytes, agent_texts
 from tests.proxy.stage import Stage, bytewise, whole
@@ -292,23 +292,28 @@ def test_messages_that_end_in_the_middle_of_a_chunk_wait_for_their_rest(stage: S
     stage.agent_raw(data[:-3]).server_gets("Q SELECT 1").agent_raw(data[-3:]).server_gets("Q SELECT 2")
 
 
-def test_a_flood_is_worked_through_in_turns(set_stage: SetStage) -> None:
-    """What arrives at once goes on a few messages at a time, in order; a long message is one turn of its own."""
+def test_a_flood_is_worked_through_in_turns(set_stage: SetStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What arrives at once goes on a little at a time, in order and whole: here one message each turn."""
+    monkeypatch.setattr(agent_stream, "TURN", 0.0)
     stage = set_stage()
-    texts = [f"Q SELECT {number}" for number in range(900)]
-    texts[300] = "Q SELECT " + "9" * 20_000
-    stage.agent_peer.data_received(agent_bytes(*texts))
-    turns = [len(stage.new_server_bytes())]
+    texts = [f"Q SELECT {number}" for number in range(5)] + ["P a: SELECT 1", "B =a", "E", "S", "Q SELECT 6"]
+    data = agent_bytes(*texts)
+    stage.agent_peer.data_received(data[:-3])
+    turns = [agent_texts(stage.new_server_bytes())]
     while stage.firewall.later:
         stage.firewall.later.pop(0)()
-        turns.append(len(stage.new_server_bytes()))
-    assert len(turns) > 3
-    assert sorted(turns)[-2] <= TURN < 20_000 < max(turns)
-    assert agent_texts(bytes(stage.server_transport.sent)) == texts
+        turns.append(agent_texts(stage.new_server_bytes()))
+    assert turns == [[text] for text in texts[:6]] + [["B =a", "E", "S"]]
+    stage.agent_peer.data_received(data[-3:])
+    stage.server_gets(texts[-1])
+    assert not stage.firewall.later
 
 
-def test_a_flood_that_ends_the_session_goes_no_further(set_stage: SetStage) -> None:
+def test_a_flood_that_ends_the_session_goes_no_further(
+    set_stage: SetStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What waits for its turn then is dropped."""
+    monkeypatch.setattr(agent_stream, "TURN", 0.0)
     stage = set_stage()
     stage.agent_peer.data_received(agent_bytes(*["Q SELECT 1"] * 1000))
     stage.session.end()
