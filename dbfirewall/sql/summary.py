@@ -24,9 +24,7 @@ DML_KINDS = {
 }
 # A relation is read where one of these holds it in a list or a wrapper. The target of a statement, the
 # relation of DDL and the names after FOR UPDATE OF are held otherwise.
-_READERS = frozenset(
-    {"SelectStmt", "UpdateStmt", "DeleteStmt", "MergeStmt", "JoinExpr", "RangeTableSample", "CopyStmt"}
-)
+_READERS = frozenset({"SelectStmt", "UpdateStmt", "DeleteStmt", "MergeStmt", "JoinExpr"})
 
 
 @dataclass(slots=True)

@@ -104,3 +104,33 @@ ALTER TABLE t NO FORCE ROW LEVEL SECURITY
 
 ALTER TYPE a RENAME ATTRIBUTE b TO c
 --> alter <type> public.a [rename b to c]
+
+CREATE FOREIGN TABLE ft (a int DEFAULT f_default(), CHECK (f_check(a))) INHERITS (p) SERVER s
+--> create <foreign table> public.ft
+--> egress <server> s [foreign table]
+--> call <function> public.f_default
+--> call <function> public.f_check
+--> alter <table> public.p [inheritance or partition]
+
+CREATE INDEX ON users (lower(email)) INCLUDE (name) WITH (fillfactor = 70) WHERE f_where(id)
+--> create <index> public.users [index]
+--> call <function> public.f_where
+--> select public.users (email, id)
+
+CREATE PUBLICATION p FOR TABLE t WHERE (f_publish(a))
+--> call <function> public.f_publish
+--> create <publication> p
+--> select public.t (*)
+
+ALTER PUBLICATION p ADD TABLE t (a) WHERE (f_publish(a))
+--> call <function> public.f_publish
+--> alter <publication> p
+--> select public.t (a)
+
+CREATE TYPE c AS (a int, b text)
+--> create <type> public.c
+
+CREATE TRANSFORM FOR app.t LANGUAGE l (FROM SQL WITH FUNCTION f_from(internal), TO SQL WITH FUNCTION f_to(internal))
+--> call <function> public.f_from [function of the transform]
+--> call <function> public.f_to [function of the transform]
+--> create <transform> app.t
