@@ -46,7 +46,12 @@ _TRIGGER_EXTENSIONS = {
     "insert_username": frozenset({"insert_username"}),
 }
 
-_WHEN_READ = frozenset({"index", "policy", "view", "partition key", "generated column", "foreign table"})
+_WHEN_READ = frozenset(
+    {
+        "index", "policy", "view", "partition key", "generated column", "foreign table", "conversion", "range",
+        "statistics",
+    }
+)  # fmt: skip
 """Definitions that come into play when a table is only read."""
 
 
@@ -72,12 +77,11 @@ WITH RECURSIVE happening AS MATERIALIZED (
     SELECT x.oid::oid AS relation, x.ins, x.upd, x.del, x.tru, x.dft, x.given
     FROM json_to_recordset($1::json) AS x(oid int8, ins bool, upd bool, del bool, tru bool, dft bool, given json)
 ), typed AS (
-    SELECT h.relation, a.attname AS name, a.atttypid AS type
+    SELECT h.relation, a.attname AS name, a.atttypid AS type, h.ins OR h.upd AS written
     FROM happening h
     JOIN pg_attribute a ON a.attrelid = h.relation AND a.attnum > 0::int2 AND NOT a.attisdropped
-    WHERE h.ins OR h.upd
   UNION
-    SELECT t.relation, t.name, p.part
+    SELECT t.relation, t.name, p.part, t.written
     FROM typed t
     JOIN (SELECT oid AS whole, typbasetype AS part FROM pg_type WHERE typtype::text = 'd'
           UNION ALL SELECT oid, typelem FROM pg_type WHERE typcategory::text = 'A' AND typelem <> 0::oid
@@ -120,7 +124,31 @@ WITH RECURSIVE happening AS MATERIALIZED (
     SELECT t.relation, 'domain', k.conname::text, k.conbin::text, NULL,
            'pg_catalog.pg_constraint'::regclass::oid, k.oid
     FROM typed t JOIN pg_constraint k ON k.contypid = t.type
-    WHERE k.contype::text = 'c'
+    WHERE t.written AND k.contype::text = 'c'
+  UNION ALL
+    SELECT h.relation, 'default', a.attname::text, y.typdefaultbin::text, NULL,
+           'pg_catalog.pg_type'::regclass::oid, y.oid
+    FROM happening h
+    JOIN pg_attribute a ON a.attrelid = h.relation AND NOT a.attisdropped AND NOT a.atthasdef
+    JOIN pg_type y ON y.oid = a.atttypid AND y.typtype::text = 'd' AND y.typdefaultbin IS NOT NULL
+    WHERE h.dft
+       OR (h.ins AND NOT EXISTS (SELECT FROM json_array_elements_text(h.given) AS g(name)
+                                 WHERE g.name::name = a.attname))
+  UNION ALL
+    SELECT t.relation, 'conversion', t.name::text, NULL, c.castfunc, NULL, NULL
+    FROM typed t
+    JOIN pg_cast c ON (t.written AND c.casttarget = t.type AND c.castcontext::text <> 'e')
+                   OR (c.castsource = t.type AND c.casttarget = ANY (ARRAY['json'::regtype, 'jsonb'::regtype]::oid[]))
+    WHERE c.castfunc::int8 >= 16384
+  UNION ALL
+    SELECT t.relation, 'range', t.name::text, NULL, f.function, NULL, NULL
+    FROM typed t
+    JOIN pg_range r ON r.rngtypid = t.type, LATERAL (VALUES (r.rngsubdiff::oid), (r.rngcanonical::oid)) AS f(function)
+    WHERE f.function::int8 >= 16384
+  UNION ALL
+    SELECT h.relation, 'statistics', e.stxname::text, e.stxexprs::text, NULL, NULL, NULL
+    FROM happening h JOIN pg_statistic_ext e ON e.stxrelid = h.relation
+    WHERE e.stxexprs IS NOT NULL
   UNION ALL
     SELECT h.relation, 'index', c.relname::text, concat_ws(' ', i.indexprs::text, i.indpred::text), NULL,
            'pg_catalog.pg_class'::regclass::oid, i.indexrelid
@@ -275,8 +303,10 @@ def _code_problem(row: Row, reach: Reach, reading: frozenset[int]) -> Problem | 
 def _place(what: str, name: str, table: str) -> str:
     if what == "default":
         return f"The default of {table}.{shown(name)}"
-    if what == "generated column":
-        return f"The generated column {table}.{shown(name)}"
+    if what in ("generated column", "range"):
+        return f"The {what} {table}.{shown(name)}"
+    if what == "conversion":
+        return f"A conversion of {table}.{shown(name)}"
     return f"The {what} {shown(name)} on {table}" if name else f"The {what} of {table}"
 
 

@@ -71,7 +71,8 @@ NOT_RUN = {
         "s.id draws",
     ),
     "key sets default": (
-        "CREATE TABLE s (t int DEFAULT nextval('witness') REFERENCES t ON DELETE SET DEFAULT)",
+        """CREATE TABLE s (t int DEFAULT nextval('witness') REFERENCES t ON DELETE SET DEFAULT);
+           INSERT INTO s VALUES (1)""",
         "DELETE FROM t",
         "default of public.s.t draws",
     ),
@@ -81,6 +82,41 @@ NOT_RUN = {
         "CREATE DOMAIN d AS int CHECK (lies(VALUE) > 0); ALTER TABLE t ADD COLUMN c d[]",
         "UPDATE t SET c = '{1}'",
         "public.lies",
+    ),
+    "domain's default": (
+        "CREATE DOMAIN d AS int DEFAULT nextval('witness'); CREATE TABLE s (a int, d d)",
+        "INSERT INTO s (a) VALUES (1)",
+        "default of public.s.d draws",
+    ),
+    "assignment cast": (
+        """CREATE TYPE mood AS ENUM ('sad');
+           CREATE FUNCTION to_mood(int) RETURNS mood LANGUAGE plpgsql AS
+           'BEGIN PERFORM nextval(''public.witness''); RETURN ''sad''; END';
+           CREATE CAST (int AS mood) WITH FUNCTION to_mood(int) AS ASSIGNMENT;
+           ALTER TABLE t ADD COLUMN m mood[]""",
+        "UPDATE t SET m[1] = a",
+        "A conversion of public.t.m calls public.to_mood()",
+    ),
+    "cast to json": (
+        """CREATE TYPE mood AS ENUM ('sad');
+           CREATE FUNCTION told(mood) RETURNS json LANGUAGE plpgsql IMMUTABLE AS
+           'BEGIN PERFORM nextval(''public.witness''); RETURN ''1''; END';
+           CREATE CAST (mood AS json) WITH FUNCTION told(mood);
+           CREATE TABLE s (m mood CHECK (to_json(m) IS NOT NULL)); INSERT INTO s VALUES ('sad')""",
+        "UPDATE s SET m = 'sad'",
+        "public.told",
+    ),
+    "range": (
+        """CREATE FUNCTION gap(text, text) RETURNS float8 LANGUAGE plpgsql IMMUTABLE AS
+           'BEGIN PERFORM nextval(''public.witness''); RETURN 1; END';
+           CREATE TYPE span AS RANGE (subtype = text, subtype_diff = gap);
+           CREATE TABLE s AS SELECT span(i::text, NULL) AS r FROM generate_series(1, 200) i;
+           CREATE INDEX ON s USING gist (r); ANALYZE s""",
+        "DELETE FROM s WHERE r && '[5,7)'",
+        "The range public.s.r calls public.gap()",
+    ),
+    "statistics": (
+        "CREATE STATISTICS st ON lies(a), (a + 1) FROM t", "UPDATE t SET a = 2", "The statistics st on public.t",
     ),
     "generated": (
         "ALTER TABLE t ADD COLUMN g int GENERATED ALWAYS AS (lies(a)) STORED", "UPDATE t SET a = 2",
