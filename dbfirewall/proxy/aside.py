@@ -16,7 +16,7 @@ from dbfirewall.approvals.model import Parameter
 from dbfirewall.errors import SqlState
 from dbfirewall.policy.refusal import ErrorFields
 from dbfirewall.preview.talk import Result, ServerError
-from dbfirewall.proxy.conversation import UNIT_CLOSES, Answer, own_name, unit
+from dbfirewall.proxy.conversation import UNIT_CLOSES, Answer, analysis, own_name, unit
 from dbfirewall.proxy.refusals import poison_parse, refuse
 from dbfirewall.proxy.server_side import ServerSide, out_of_step
 from dbfirewall.proxy.session import Session
@@ -56,6 +56,10 @@ class Aside:
         text = sql.encode() if isinstance(sql, str) else sql
         answer = Answer(max_rows=max_rows, closes=0 if self.sync else UNIT_CLOSES)
         return (await self.ask(unit(text, parameters, sync=self.sync), answer)).result()
+
+    async def analyse(self, sql: bytes) -> None:
+        """See that the server understands one statement; a Sync follows. Raises ServerError where it does not."""
+        (await self.ask(analysis(sql), Answer())).result()
 
     async def script(self, sql: bytes) -> tuple[str, ...]:
         """See `Talk.script`. Drops the agent's unnamed statement, as every simple Query does."""

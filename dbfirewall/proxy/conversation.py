@@ -64,6 +64,12 @@ def unit(sql: bytes, parameters: Sequence[Parameter] = (), *, sync: bool = True)
     ))  # fmt: skip
 
 
+def analysis(sql: bytes) -> bytes:
+    """The messages that have one statement analysed, and neither planned nor run."""
+    name = own_name()
+    return encode_parse(Parse(name, sql)) + encode_close(Target(m.TARGET_STATEMENT, name)) + m.SYNC_MESSAGE
+
+
 class Answer:
     """Puts the answer to one private unit or script together, message by message.
 

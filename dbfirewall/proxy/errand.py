@@ -123,6 +123,9 @@ class Errand:
 
     async def _gated(self, talk: Talk) -> No | Release | None:
         held, session = self._held, self._session
+        if held.prepared is None and len(held.verdict.statements) == 1 and not self._strict:
+            # Nobody is asked about what the server does not understand. A Bind's Parse has been through that.
+            await self._aside.analyse(held.sql)
         asking = Asking(self._gates, held, talk, self._types)
         request = await asking.ask(in_transaction=self._place is not Place.OUTSIDE)
         if isinstance(request, No):

@@ -311,3 +311,21 @@ def test_unnamed_statement_survives(tickets: World) -> None:
         tickets.vote(request)
         assert agent.pgconn.exec_prepared(b"", []).command_status == b"DELETE 1"
         assert tickets.request(request).state is State.DONE
+
+
+@pytest.mark.parametrize("simple", [True, False])
+def test_nobody_is_asked_about_what_can_not_run(tickets: World, simple: bool) -> None:
+    """A gated statement over a table or a column that is not there gets the server's own error, and no request."""
+    before = len(tickets.requests())
+    with tickets.connect() as agent:
+        for statement, sqlstate in (
+            ("DELETE FROM nowhere", "42P01"),
+            ("DELETE FROM orders WHERE colour = 1", "42703"),
+            ("DELETE FROM orders WHERE id = 'x'", "22P02"),
+        ):
+            cursor = agent.cursor()
+            with pytest.raises(psycopg.Error) as caught:
+                cursor.execute(statement.encode(), prepare=not simple)
+            assert caught.value.sqlstate == sqlstate
+        assert agent.execute("SELECT count(*) FROM orders").fetchone() == (20,)
+    assert len(tickets.requests()) == before
