@@ -56,7 +56,7 @@ fuzz-wire: $(READY) ## random and mangled sessions, against a model server and a
 chaos: $(READY) ## 52 sessions while all sides are killed, paused and cut off, and the disk is full (25 minutes)
 	DBFIREWALL_CHAOS_SECONDS=150 DBFIREWALL_CHAOS_SESSIONS=52 DBFIREWALL_CHAOS_ROUNDS=4 $(BIN)/python -m pytest -s tests/chaos $(PYTEST_ARGS)
 
-dos: $(READY) ## what one agent that is logged in can do to the others (2 minutes)
+dos: $(READY) ## what one agent that is logged in can do to the others (3 minutes)
 	$(BIN)/python -m pytest -s tests/dos/attacks.py $(PYTEST_ARGS)
 
 browser: $(READY) ## the approvers' console in a real Chromium (needs chromium; 2 minutes)
