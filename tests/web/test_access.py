@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,14 @@ def test_guessing_slows_down(stage: Stage) -> None:
     form = stage.browser(None).sign_in(ALICE)
     assert (form.status, form.cookies) == (429, [])
     assert "Too many attempts" in form.text
+
+
+def test_guessing_side_by_side(stage: Stage) -> None:
+    """Guesses that are made at the same time wait for each other: most of them are not even looked at."""
+    with ThreadPoolExecutor(40) as crowd:
+        statuses = list(crowd.map(lambda number: stage.api("/me", token=f"guess {number}").status, range(40)))
+    assert set(statuses) <= {401, 429}
+    assert FREE_ATTEMPTS <= statuses.count(401) < 15
 
 
 def test_guessing_at_the_form(stage: Stage) -> None:
