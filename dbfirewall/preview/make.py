@@ -181,6 +181,7 @@ class _Maker:
         self._options = options
         self._draft = draft
         self._reached = Reach({})
+        self._digest = ""
         self._failed = False
 
     async def make(self) -> None:
@@ -194,10 +195,8 @@ class _Maker:
                 "It was sent inside an open transaction: what that transaction has changed so far is not seen here."
             )
         async with nothing_stays(self._talk, snapshot.settings, write=False):
-            if (
-                snapshot.definitions
-                and await definitions(self._talk, self._statements) != snapshot.definitions
-            ):
+            self._digest = await definitions(self._talk, self._statements)
+            if snapshot.definitions and self._digest != snapshot.definitions:
                 draft.note(_OTHER_DEFINITIONS)
                 return
             subjects = await self._look()
@@ -220,7 +219,7 @@ class _Maker:
             subjects.append(subject)
             if piece.kind in PLANNED:
                 subject.problems += statement_problems(statement)
-                subject.problems += await self._definitions(subject)
+                subject.problems += await self._in_definitions(subject)
                 await self._explain(subject)
             if piece.kind not in CHANGES:
                 found = await describe(talk, piece, statement, reached)
@@ -232,7 +231,7 @@ class _Maker:
                 )
         return subjects
 
-    async def _definitions(self, subject: _Subject) -> list[Problem]:
+    async def _in_definitions(self, subject: _Subject) -> list[Problem]:
         """What stands in the definitions of the tables that it reaches."""
         start: dict[int, frozenset[str]] = {}
         for effect in subject.statement.effects:
@@ -272,6 +271,10 @@ class _Maker:
         draft = self._draft
         ran = any(subject.runnable for subject in subjects)
         async with nothing_stays(self._talk, self._snapshot.settings, write=ran):
+            if ran and await definitions(self._talk, self._statements) != self._digest:
+                # What was found harmless is not what would run now.
+                draft.note(_OTHER_DEFINITIONS)
+                return
             all_ran = True
             for subject in subjects:
                 count, was_run = await self._count_one(subject) if all_ran else (None, False)

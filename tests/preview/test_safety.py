@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import pytest
 
+from dbfirewall.approvals.model import Options, Preview, Snapshot
+from dbfirewall.preview.make import make_preview
+from dbfirewall.proxy.side import SideConnection
 from tests.preview.helpers import Place
-from tests.preview.previewing import preview, said
+from tests.preview.previewing import SETTINGS, preview, said
 
 SCHEMA = """
 CREATE SEQUENCE witness;
@@ -283,3 +286,30 @@ def test_rows_of_what_is_not_run_are_counted_by_reading(schema: Place, name: str
     assert (made.rows, made.enveloped) == ((rows,), True)
     assert "counted by reading" in said(made)
     assert schema.dump() == before
+
+
+def test_a_trigger_that_comes_between_looking_and_running(schema: Place) -> None:
+    """What was found harmless is looked at again right before it is run."""
+    facts = schema.facts("DELETE FROM t")
+    snapshot = Snapshot("a", "r", "d", b"DELETE FROM t", settings=SETTINGS)
+
+    class Late(SideConnection):
+        """Somebody adds a trigger before the second transaction."""
+
+        begun = 0
+
+        async def script(self, sql: bytes) -> tuple[str, ...]:
+            if sql.startswith(b"BEGIN"):
+                self.begun += 1
+                if self.begun == 2:
+                    schema.sql(trigger("BEFORE DELETE ON t"))
+            return await super().script(sql)
+
+    async def work(talk: SideConnection) -> Preview:
+        talk.__class__ = Late
+        return await make_preview(talk, snapshot, facts, Options(), now=1.0)
+
+    made = schema.talk(work)
+    assert made.rows == ()
+    assert "or they have changed since" in said(made)
+    assert schema.sql("SELECT is_called FROM witness") == [(False,)]
