@@ -61,12 +61,16 @@ class Api:
     """The handlers; each is named in ENDPOINTS."""
 
     def __init__(
-        self, state: ConsoleState, gate: Callable[[], Awaitable[Gatekeeper]], streams: Streams
+        self,
+        state: ConsoleState,
+        desk: Desk,
+        gate: Callable[[], Awaitable[Gatekeeper]],
+        streams: Streams,
     ) -> None:
         self._state = state
         self._gate = gate
         self._streams = streams
-        self._desk = Desk(state)
+        self._desk = desk
 
     def routes(self) -> list[Route]:
         """One route for each endpoint, and the OpenAPI document."""

@@ -26,6 +26,7 @@ from dbfirewall.metrics import CONTENT_TYPE
 from dbfirewall.web.api import Api
 from dbfirewall.web.auth import Gatekeeper
 from dbfirewall.web.console import Console
+from dbfirewall.web.desk import Desk
 from dbfirewall.web.events import Streams
 from dbfirewall.web.guard import Guard
 from dbfirewall.web.options import WebOptions
@@ -42,7 +43,7 @@ STATIC: Final = {"console.css": "text/css", "console.js": "text/javascript", "ic
 
 def create_app(state: ConsoleState, options: WebOptions, stopping: asyncio.Event) -> ASGIApp:
     """The admin application over `state`. `stopping`: set at shutdown, ends streams of events."""
-    gate = _gate(state, options)
+    gate, desk = _gate(state, options), Desk(state)
 
     async def slack(request: Request) -> Response:
         if state.slack is None:
@@ -52,8 +53,8 @@ def create_app(state: ConsoleState, options: WebOptions, stopping: asyncio.Event
 
     routes: list[BaseRoute] = [
         *_health_routes(state),
-        *Api(state, gate, Streams(state, stopping)).routes(),
-        *Console(state, gate).routes(),
+        *Api(state, desk, gate, Streams(state, stopping)).routes(),
+        *Console(state, desk, gate).routes(),
         *(Route(f"/static/{name}", _static(name, kind)) for name, kind in STATIC.items()),
         Route("/slack/interactive", slack, methods=["POST"]),
     ]

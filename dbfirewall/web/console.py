@@ -62,10 +62,10 @@ Page = Callable[[HttpRequest, Identity], Awaitable[Response]]
 class Console:
     """The pages. `gate`: finds out who asks; Problem 503 while the store's secret can't be read."""
 
-    def __init__(self, state: ConsoleState, gate: Callable[[], Awaitable[Gatekeeper]]) -> None:
+    def __init__(self, state: ConsoleState, desk: Desk, gate: Callable[[], Awaitable[Gatekeeper]]) -> None:
         self._state = state
         self._gate = gate
-        self._desk = Desk(state)
+        self._desk = desk
 
     def routes(self) -> list[Route]:
         """All pages and forms."""

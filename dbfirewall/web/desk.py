@@ -7,6 +7,7 @@ A decision is about what was shown: it carries the digest of that, and where the
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from collections.abc import Awaitable, Sequence
 from typing import Any, Final, TypeVar
 
@@ -23,6 +24,9 @@ from dbfirewall.web.schema import ApproveBody, DenyBody, SettleBody
 from dbfirewall.web.state import ConsoleState
 
 _T = TypeVar("_T")
+MAX_UNDONE: Final = 10_000
+"""Undone requests that are remembered, so that a second click does not restore the same rows twice."""
+
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -31,6 +35,7 @@ class Desk:
 
     def __init__(self, state: ConsoleState) -> None:
         self._state = state
+        self._undone: OrderedDict[str, None] = OrderedDict()
 
     async def listing(self, query: Query) -> Sequence[Request]:
         """Requests, newest first."""
@@ -124,18 +129,22 @@ class Desk:
         request = await self._own(who, request_id)
         if not request.undo_rows:
             raise Problem(404, "No rows were kept of this request.")
+        if request.id in self._undone:
+            raise Problem(409, "Its rows were restored already, or are being restored just now.")
+        self._undone[request.id] = None
+        if len(self._undone) > MAX_UNDONE:
+            self._undone.popitem(last=False)
         try:
             return await _stored(self._state.apply_undo(request, who.approver))
-        except ServerError as error:
-            raise Problem(409, f"The server refused it, and nothing has changed: {error}") from None
         except ConnectionError as error:
-            raise Problem(
-                503, f"The connection to the server was lost: {error}. Look whether it was done."
-            ) from None
-        except Problem:
-            raise
+            words = f"The connection to the server was lost: {error}. Look whether it was done."
+            raise Problem(503, words) from None
         except DbfirewallError as error:
-            raise Problem(503, f"It was not done: {error}") from error
+            del self._undone[request.id]
+            if isinstance(error, Problem):
+                raise
+            status = 409 if isinstance(error, ServerError) else 503
+            raise Problem(status, f"It was not done, and nothing has changed: {error}") from None
 
     async def _own(self, who: Identity, request_id: str) -> Request:
         request = await self.one(request_id)

@@ -140,6 +140,7 @@ class Stage:
         self.refusals: list[tuple[str, str]] = []
         self.agents: list[SessionView] = []
         self.undone: list[str] = []
+        self.undo_error: Exception | None = None
         self.slack: SlackHandler | None = None
         self.socket = bind("127.0.0.1", 0)
         self.socket.listen()  # so that a test that is quicker than the loop waits instead of failing
@@ -204,6 +205,8 @@ class Stage:
         ]
 
     async def apply_undo(self, request: Request, approver: str) -> int:
+        if self.undo_error is not None:
+            raise self.undo_error
         self.undone.append(f"{request.id} by {approver}")
         return request.undo_rows
 

@@ -11,6 +11,8 @@ import pytest
 from openapi_spec_validator import validate
 
 from dbfirewall.approvals.model import Envelope, Options, State, Terms
+from dbfirewall.errors import StoreError
+from dbfirewall.preview.talk import ServerError
 from dbfirewall.web.api import ENDPOINTS
 from dbfirewall.web.state import SessionView
 from tests.web.stage import BOB, MALLORY, Stage, preview, snapshot
@@ -242,6 +244,25 @@ def test_undo(stage: Stage) -> None:
     done = stage.api(f"/approvals/{request.id}/undo", {"apply": True}).json
     check(stage, "apply_undo", done)
     assert (done, stage.undone) == ({"applied": 2}, [f"{request.id} by alice"])
+    assert stage.api(f"/approvals/{request.id}/undo", {"apply": True}).status == 409
+    assert len(stage.undone) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "again"),
+    [(ServerError({"C": "23505", "M": "duplicate key"}), 409, 200), (StoreError("gone"), 503, 200),
+     (ConnectionError("cut"), 503, 409)],
+)  # fmt: skip
+def test_an_undo_that_fails(stage: Stage, error: Exception, status: int, again: int) -> None:
+    """It can be tried again where nothing has changed; where nobody knows, a person has to look first."""
+    request = stage.submit(options=Options(undo=True), seen=preview(undo=True))
+    stage.api(f"/approvals/{request.id}/approve", {})
+    stage.release(request, undo_rows=2)
+    stage.undo_error = error
+    answer = stage.api(f"/approvals/{request.id}/undo", {"apply": True})
+    assert (answer.status, str(error) in answer.text) == (status, True)
+    stage.undo_error = None
+    assert stage.api(f"/approvals/{request.id}/undo", {"apply": True}).status == again
 
 
 def test_no_undo_needs_a_yes(stage: Stage) -> None:
