@@ -289,8 +289,9 @@ def _executed(
         return _by_rules(replace(effect, action="unknown"), role, context, free=False)
     if stored is None:
         reason = f"The prepared statement {effect.object_name} is not known to this session."
-        known = context.executable is not None  # all that it has prepared
-        sqlstate = SqlState.NO_STATEMENT if known and name is not None else SqlState.NOT_UNDERSTOOD
+        # In a session all that it has prepared is known. What EXPLAIN would run of it stays what nobody understands.
+        known = context.executable is not None and name is not None and not effect.detail
+        sqlstate = SqlState.NO_STATEMENT if known else SqlState.NOT_UNDERSTOOD
         return _deny(effect, NOT_UNDERSTOOD, reason, sqlstate, "PREPARE it first.", _REWRITE)
     if stored.outcome == "allow" and stored.max_rows_affected is None:
         return None

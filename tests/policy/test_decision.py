@@ -561,6 +561,8 @@ def test_execute_is_what_was_prepared() -> None:
     assert "not known" in decide(execute, READER).reason
     unknown = decide(execute, READER, Context(executable=lambda _name: None))
     assert (unknown.outcome, unknown.sqlstate) == ("deny", "26000")
+    explained = analysis(Effect("execute", ("p",), detail="explain"))
+    assert decide(explained, READER, Context(executable=lambda _name: None)).sqlstate == "0A000"
     nameless = decide(analysis(on("execute")), READER, Context(executable=lambda _name: None))
     assert (nameless.outcome, nameless.sqlstate) == ("deny", "0A000")
     known = {"p": Decision.allowed("x")}
