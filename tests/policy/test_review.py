@@ -143,10 +143,9 @@ def test_a_gate_without_any_approver() -> None:
 )
 def test_a_gate_that_wants_more_people_than_there_are(approvers: str, able: int) -> None:
     """`approvals` counts different people of the groups that may decide."""
-    token = "sha256:" + "0" * 64
     people = {"a": "dba", "b": "dba", "c": "lead"}
     extra = "approvers:\n" + "".join(
-        f"  {n}: {{groups: [{g}], token: '{token}'}}\n" for n, g in people.items()
+        f"  {name}: {{groups: [{group}], token: 'sha256:{name * 64}'}}\n" for name, group in people.items()
     )
     assert not found(f"gate: delete, approvals: {able}{approvers}", extra=extra)
     [warning] = found(f"gate: delete, approvals: {able + 1}{approvers}", extra=extra)
