@@ -3,8 +3,8 @@
 Rules:
 
 - The store tells which request was changed, by any process; it is read once, for all who want it.
-- Where "anything" may have changed, and every LOOK_SECONDS in case a notification was lost, all that is waited for is
-  read anew, and subscribers are told to look anew.
+- Where "anything" may have changed, and every LOOK_SECONDS in case a notification was lost, the store is asked once
+  which requests are pending; the others that are waited for are read. Subscribers are told to look anew.
 - A subscriber that does not keep up loses what is in its queue and is told to look anew: nobody waits for it.
 """
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from types import TracebackType
 from typing import Final, Self
 
@@ -71,10 +71,13 @@ class Subscription:
 
 
 class Listeners:
-    """`get`: reads one request."""
+    """`get`: reads one request. `pending`: the ids of all that are pending."""
 
-    def __init__(self, get: Callable[[str], Awaitable[Request]]) -> None:
+    def __init__(
+        self, get: Callable[[str], Awaitable[Request]], pending: Callable[[], Awaitable[Collection[str]]]
+    ) -> None:
         self._get = get
+        self._pending = pending
         self._waiters: dict[str, set[asyncio.Future[Request]]] = {}
         self._subscriptions: set[Subscription] = set()
         self._changed: dict[str, None] = {}
@@ -139,16 +142,24 @@ class Listeners:
                 for subscription in list(self._subscriptions):
                     subscription.put(None)
             if "" in changed or not changed:
-                changed = dict.fromkeys(self._waiters)
+                changed = await self._no_longer_pending()
             for request_id in changed:
                 await self._hand_on(request_id)
+
+    async def _no_longer_pending(self) -> dict[str, None]:
+        """Of what is waited for."""
+        if not self._waiters:
+            return {}
+        try:
+            pending = await self._pending()
+        except StoreError:  # it is asked again soon
+            return {}
+        return {request_id: None for request_id in self._waiters if request_id not in pending}
 
     async def _hand_on(self, request_id: str) -> None:
         try:
             request = await self._get(request_id)
-        except (
-            DbfirewallError
-        ):  # it was forgotten, or the store fails: those who wait look for themselves in the end
+        except DbfirewallError:  # it was forgotten, or the store fails; who waits looks again in the end
             return
         for waiter in self._waiters.get(request_id, ()):
             if not waiter.done():

@@ -140,19 +140,25 @@ class PostgresStore(SteppedStore):
 
     @contextlib.asynccontextmanager
     async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
-        if self._pool is None:
+        pool = self._pool
+        if pool is None:
             raise StoreError("the store of approvals is closed")
-        connection = await self._pool.acquire()
+        connection = await pool.acquire()
+        broken = True
         try:
             yield connection
-        except StoreError:
-            raise
-        except BaseException:
-            # In whatever state it is: a new one costs less than finding out, and its locks are free at once.
-            connection.terminate()
+            broken = False
+        except StoreError:  # the steps say no; the transaction has ended in order
+            broken = False
             raise
         finally:
-            await self._pool.release(connection)
+            if (
+                broken
+            ):  # in whatever state: a new one costs less than finding out, and its locks are free at once
+                connection.terminate()
+            # What happened has happened: an error here must hide neither a COMMIT nor a cancellation.
+            with contextlib.suppress(*_ERRORS):
+                await pool.release(connection)
 
     async def _forget_stale_connections(self) -> None:
         if self._pool is not None:

@@ -56,9 +56,10 @@ class Releases:
         self._store = store
         self._owner = owner
         self._now = now
-        self._active: set[str] = set()
-        self._doubtful: set[str] = set()
-        self._unsaid: dict[str, Ending] = {}
+        # By request: the number of the attempt, so that what is said late of an earlier one has no effect.
+        self._active: dict[str, int] = {}
+        self._doubtful: dict[str, int] = {}
+        self._unsaid: dict[tuple[str, int | None], Ending] = {}
         self._resolving: dict[str, asyncio.Task[Any]] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -67,22 +68,26 @@ class Releases:
         async with self._lock(request_id):
             request = await self._store.begin_release(request_id, self._owner, xid, self._now())
             if request is not None:
-                self._active.add(request_id)
+                self._active[request_id] = request.attempts
             return request
 
     def doubt(self, request_id: str) -> None:
         """Whoever released it can't see what became of it."""
-        self._active.discard(request_id)
-        self._doubtful.add(request_id)
+        attempt = self._active.pop(request_id, None)
+        if attempt is not None:
+            self._doubtful[request_id] = attempt
 
     async def finish(self, request_id: str, ending: Ending) -> Request | None:
         """Say what became of it. Raises StoreError; then it is said again by `look_after`."""
-        self._unsaid[request_id] = ending
+        key = (request_id, ending.attempt)
+        self._unsaid[key] = ending
         request = await self._say(request_id, ending)
-        if self._unsaid.get(request_id) is ending:
-            del self._unsaid[request_id]
-        self._active.discard(request_id)
-        self._doubtful.discard(request_id)
+        if self._unsaid.get(key) is ending:
+            del self._unsaid[key]
+        ended = ending.attempt if request is None else request.attempts
+        for known in (self._active, self._doubtful):
+            if ended is not None and known.get(request_id) == ended:
+                del known[request_id]
         return request
 
     async def _say(self, request_id: str, ending: Ending) -> Request | None:
@@ -98,26 +103,28 @@ class Releases:
 
     async def look_after(self, spawn: Spawn) -> None:
         """One round over everything that is releasing. Raises StoreError."""
-        for request_id, ending in list(self._unsaid.items()):
+        for (request_id, _), ending in list(self._unsaid.items()):
             await self.finish(request_id, ending)
         await self._store.orphans(self._owner, SILENT_SECONDS)
         for request in await self._store.list(Query(states=(State.RELEASING,), limit=500)):
-            if request.id in self._unsaid:
-                continue
-            if request.owner == self._owner + TAKEN or request.id in self._doubtful:
+            doubtful = self._doubtful.get(request.id) == request.attempts
+            if request.owner == self._owner + TAKEN or (request.owner == self._owner and doubtful):
                 self._ask(request, spawn)
-            elif request.owner == self._owner and request.id not in self._active:
+            elif self._is_forgotten(request):
                 await self._never_began(request.id)
+
+    def _is_forgotten(self, request: Request) -> bool:
+        """Whether the store says that we release it, and nobody here knows of that."""
+        return (
+            request.state is State.RELEASING
+            and request.owner == self._owner
+            and request.attempts not in (self._active.get(request.id), self._doubtful.get(request.id))
+        )
 
     async def _never_began(self, request_id: str) -> None:
         async with self._lock(request_id):
             request = await self._store.get(request_id)
-            if (
-                request is None
-                or request.state is not State.RELEASING
-                or request.owner != self._owner
-                or request_id in self._active | self._doubtful
-            ):
+            if request is None or not self._is_forgotten(request):
                 return
             log.warning("request %s was not released: the store had answered too late", request_id)
             note = "the store answered too late: it did not run, and is approved still"

@@ -84,7 +84,7 @@ class Approvals:
         self.closed = False
         self._failed = False
         self._problem = "the store of approvals has not been opened yet"
-        self._listeners = Listeners(self.get)
+        self._listeners = Listeners(self.get, store.pending)
         self._releases = Releases(store, self.owner, now)
         self._tending = Tending(self, self._releases, retention)
 

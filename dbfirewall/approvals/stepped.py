@@ -53,6 +53,10 @@ class SteppedStore(ABC):
         """See Store."""
         return await self.run(partial(store_sql.listing, query), write=False)
 
+    async def pending(self) -> frozenset[str]:
+        """See Store."""
+        return await self.run(store_sql.pending, write=False)
+
     async def count(self) -> dict[State, int]:
         """See Store."""
         return await self.run(store_sql.count, write=False)

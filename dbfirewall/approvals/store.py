@@ -58,6 +58,9 @@ class Store(Protocol):
     async def list(self, query: Query) -> Sequence[Request]:
         """Requests, newest first."""
 
+    async def pending(self) -> frozenset[str]:
+        """The ids of all pending requests."""
+
     async def count(self) -> dict[State, int]:
         """How many requests there are, by state."""
 

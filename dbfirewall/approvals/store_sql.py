@@ -190,6 +190,12 @@ def listing(query: Query) -> Steps[Sequence[Request]]:
     return tuple(map(decode_request, rows))
 
 
+def pending() -> Steps[frozenset[str]]:
+    """See Store.pending."""
+    rows = yield "SELECT id FROM requests WHERE state = 'pending'", ()
+    return frozenset(row["id"] for row in rows)
+
+
 def count() -> Steps[dict[State, int]]:
     """See Store.count."""
     rows = yield "SELECT state, count(*) AS n FROM requests GROUP BY state", ()

@@ -84,7 +84,7 @@ class Tending:
 
     async def _rounds(self, name: str, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
         await self._opened.wait()
-        while not self._approvals.closed:
+        while not self._approvals.closed and not _cancelled():
             try:
                 await self._approvals.ask(name, work())
             except StoreError:
@@ -105,3 +105,9 @@ class Tending:
         """What ended before this is forgotten. A clock that leaps ahead while we run does not empty the store."""
         wall, monotonic = self._began
         return min(self._approvals.now(), wall + time.monotonic() - monotonic) - self._retention
+
+
+def _cancelled() -> bool:
+    """Whether this task was to end, and what it waited for made another error of that."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

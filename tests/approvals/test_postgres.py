@@ -424,3 +424,38 @@ def test_serialization_failures_are_tried_again(
         assert failures == []
 
     using(place, work)
+
+
+def test_a_caller_that_is_cancelled_is_cancelled(place: PostgresPlace) -> None:
+    """Whatever the connection is at: cancelling is not made another error of, and the next caller is served."""
+
+    async def work(store: AnyStore) -> None:
+        request_id = await approved(store)
+        for yields in range(40):
+            begin = asyncio.get_running_loop().create_task(store.begin_release(request_id, "a/1", "", NOW))
+            for _ in range(yields):
+                await asyncio.sleep(0)
+            if begin.cancel():
+                with pytest.raises(asyncio.CancelledError):
+                    await begin
+        assert await store.check() == ""
+
+    using(place, work)
+
+
+def test_closing_in_the_middle(place: PostgresPlace) -> None:
+    """Tasks that wait for the store when it is closed end, and can be cancelled."""
+
+    async def main() -> None:
+        for _ in range(10):
+            store = place.store()
+            await store.open()
+            calls = [asyncio.get_running_loop().create_task(store.count()) for _ in range(8)]
+            await asyncio.sleep(0)
+            await store.close()
+            for call in calls:
+                call.cancel()
+            ended = await asyncio.gather(*calls, return_exceptions=True)
+            assert {type(one) for one in ended} <= {dict, StoreError, asyncio.CancelledError}
+
+    asyncio.run(main())

@@ -293,3 +293,46 @@ def test_a_caller_that_is_cancelled_in_the_middle(place: Place) -> None:
         assert begun is not None
 
     working(place, work)
+
+
+@pytest.mark.parametrize("attempt", [1, None], ids=["named", "not named"])
+def test_a_stale_end_does_not_free_the_release_that_is_under_way(place: Place, attempt: int | None) -> None:
+    """What is said of an earlier attempt, twice or late, leaves the next one of the same process alone."""
+
+    async def work(office: Office) -> None:
+        request_id = await office.approved()
+        for xid in ("7", "8"):
+            assert await office.approvals.begin_release(request_id, xid) is not None
+            if xid == "7":
+                office.approvals.doubt(request_id)
+                await office.approvals.finish(request_id, State.APPROVED, xid="7", attempt=attempt)
+        assert await office.approvals.finish(request_id, State.APPROVED, xid="7", attempt=attempt) is None
+        while not office.asked.empty():
+            office.asked.get_nowait()
+        await asyncio.sleep(0.5)
+        assert office.asked.empty()
+        assert await office.state(request_id) is State.RELEASING
+        assert await office.approvals.begin_release(request_id, "9") is None
+        done = await office.approvals.finish(request_id, State.DONE, xid="8", attempt=2)
+        assert done is not None
+
+    working(place, work)
+
+
+def test_a_stale_end_that_the_store_did_not_hear_takes_nothing_from_a_later_one(place: Place) -> None:
+    """Both are said again, each of its own attempt."""
+
+    async def work(office: Office) -> None:
+        request_id = await office.approved()
+        await office.approvals.begin_release(request_id, "7")
+        flaky(office).after.add("finish")
+        assert await office.approvals.finish(request_id, State.APPROVED, attempt=1) is None
+        flaky(office).after.clear()
+        assert await office.approvals.begin_release(request_id, "8") is not None
+        flaky(office).before.add("finish")
+        assert await office.approvals.finish(request_id, State.DONE, attempt=2) is None
+        assert await office.approvals.finish(request_id, State.APPROVED, attempt=1) is None
+        flaky(office).before.clear()
+        await office.until(request_id, State.DONE)
+
+    working(place, work, wrap=Flaky)
