@@ -90,8 +90,11 @@ def test_an_agents_credential(stage: Stage) -> None:
 
 def test_an_agents_name(stage: Stage) -> None:
     """An approver with an agent's name is not let in: who asks must never approve."""
+    person = stage.browser(MALLORY)
     stage.write_rules(RULES.replace("  mallory:", "  robot:"))
     assert stage.api("/me", token=MALLORY).status == 401
+    stage.write_rules(RULES.replace("  robot:", "  mallory:"))
+    assert person.get("/approvals").status == 303
 
 
 def test_passwords_of_the_server_are_no_tokens(stage: Stage) -> None:

@@ -48,6 +48,7 @@ def test_the_proxys_word(proxied: Stage) -> None:
 
 def test_the_proxy_names_nobody_we_know(proxied: Stage) -> None:
     """A name that the rules do not have, an agent's, or two at once: refused."""
+    proxied.write_rules(RULES.replace("  mallory:", "  robot:"))
     for name in ("carol", "robot", "alice, bob", "ALICE"):
         assert proxied.ask("/approvals", headers={"X-User": name}).status == 403
     connection = socket.create_connection(("127.0.0.1", proxied.port), timeout=10)
