@@ -70,11 +70,13 @@ def holder(rules: Rules, token: str) -> Person | None:
 def _is_an_agents(rules: Rules, token: str) -> bool:
     verifiers = tuple(agent.password for agent in rules.agents.values() if agent.password is not None)
     key = (verifiers, hashlib.sha256(token.encode()).digest())
-    if key not in _answers:
+    answer = _answers.get(key)
+    if answer is None:
+        answer = any(_opens(parse_verifier(text), token) for text in verifiers)
         if len(_answers) >= MAX_ANSWERS:
-            _answers.clear()
-        _answers[key] = any(_opens(parse_verifier(text), token) for text in verifiers)
-    return _answers[key]
+            _answers.clear()  # another thread may do so at any moment: nothing is read from it again
+        _answers[key] = answer
+    return answer
 
 
 def _opens(verifier: Verifier, token: str) -> bool:
