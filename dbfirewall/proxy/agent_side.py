@@ -109,7 +109,7 @@ class AgentSide(AgentStream):
             return self.poison(Owed.QUERY, session.refused(sql, verdict))
         if verdict.prepares and session.names.full(sql):
             return self.poison(Owed.QUERY, session.refused_by(sql, too_many("prepared statements"), "limits"))
-        session.names.next_segment()
+        session.next_query()
         return self._run_query(sql, verdict)
 
     def _query_by_release(self, raw: bytes, sql: bytes, verdict: Verdict) -> Outcome:
@@ -119,7 +119,7 @@ class AgentSide(AgentStream):
             return release
         if not self._ready_to_run(verdict):
             return HOLD
-        self.session.names.next_segment()
+        self.session.next_query()
         self.gates.gone_on(release)
         result = self._run_query(sql, verdict, release)
         return result if result is not None or verdict.forward is None else encode_query(verdict.forward)

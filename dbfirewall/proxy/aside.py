@@ -32,6 +32,9 @@ from dbfirewall.wire.frontend import (
 
 _KINDS = m.BACKEND_TYPES - {m.NOTICE_RESPONSE, m.NOTIFICATION_RESPONSE, m.PARAMETER_STATUS}
 
+ACTIVE_TRANSACTION = "25001"
+"""The SQLSTATE of the notice that BEGIN gives inside a transaction block."""
+
 
 class Aside:
     """A `Talk` (dbfirewall.preview.talk) on the agent's server connection; see the module's rules.
@@ -58,8 +61,9 @@ class Aside:
         return (await self.ask(unit(text, parameters, sync=self.sync), answer)).result()
 
     async def analyse(self, sql: bytes) -> None:
-        """See that the server understands one statement; a Sync follows. Raises ServerError where it does not."""
-        (await self.ask(analysis(sql), Answer())).result()
+        """See that the server understands one statement. Raises ServerError where it does not."""
+        messages = analysis(sql, sync=self.sync)
+        (await self.ask(messages, Answer(closes=0 if self.sync else 1))).result()
 
     async def script(self, sql: bytes) -> tuple[str, ...]:
         """See `Talk.script`. Drops the agent's unnamed statement, as every simple Query does."""
@@ -92,8 +96,11 @@ class Aside:
         answer = await self.ask(encode_execute(Execute(portal)) + m.SYNC_MESSAGE, Answer())
         return answer.result().tag
 
-    async def ask(self, messages: bytes, answer: Answer) -> Answer:
-        """Send `messages` and wait until `answer` is complete; errors of the server's are left in it."""
+    async def ask(self, messages: bytes, answer: Answer, *, notices: bool = False) -> Answer:
+        """Send `messages` and wait until `answer` is complete; errors of the server's are left in it.
+
+        `notices`: they are part of the answer, and not for the agent.
+        """
         session = self._session
         if session.ended:
             raise ConnectionError("the session has ended")
@@ -101,7 +108,8 @@ class Aside:
             raise RuntimeError("something else is being said on this connection")
         self._answered = asyncio.get_running_loop().create_future()
         server_side = self._server_side
-        ours = {kind: partial(self._take, answer, kind) for kind in _KINDS}
+        kinds = _KINDS | {m.NOTICE_RESPONSE} if notices else _KINDS
+        ours = {kind: partial(self._take, answer, kind) for kind in kinds}
         before = server_side.divert(server_side.handlers | ours, whole=True)
         session.server_peer.send(messages)
         try:
@@ -111,6 +119,15 @@ class Aside:
             server_side.restore(before)
         self.status = answer.status or self.status
         return answer
+
+    async def begin(self, isolation: str = "") -> bool:
+        """Be inside a transaction block; False where there was one already, which nothing but the server knows."""
+        level = f" ISOLATION LEVEL {isolation}" if isolation else ""
+        answer = Answer(closes=0 if self.sync else UNIT_CLOSES)
+        await self.ask(unit(f"BEGIN{level}".encode(), sync=self.sync), answer, notices=True)
+        answer.result()
+        self.sync, self.status = True, m.STATUS_IN_TRANSACTION  # a block, which a Sync does not end
+        return ACTIVE_TRANSACTION not in answer.notices
 
     async def commit(self) -> None:
         """COMMIT. ServerError, too, where the server answers that it rolled back."""

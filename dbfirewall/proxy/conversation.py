@@ -64,17 +64,19 @@ def unit(sql: bytes, parameters: Sequence[Parameter] = (), *, sync: bool = True)
     ))  # fmt: skip
 
 
-def analysis(sql: bytes) -> bytes:
+def analysis(sql: bytes, *, sync: bool = True) -> bytes:
     """The messages that have one statement analysed, and neither planned nor run."""
     name = own_name()
-    return encode_parse(Parse(name, sql)) + encode_close(Target(m.TARGET_STATEMENT, name)) + m.SYNC_MESSAGE
+    end = m.SYNC_MESSAGE if sync else m.FLUSH_MESSAGE
+    return encode_parse(Parse(name, sql)) + encode_close(Target(m.TARGET_STATEMENT, name)) + end
 
 
 class Answer:
     """Puts the answer to one private unit or script together, message by message.
 
     `max_rows`: rows beyond it are dropped. `closes`: how many CloseCompletes end it; 0: a ReadyForQuery does.
-    `reply`: what the server has to be sent before it goes on. `status`: as ReadyForQuery said, 0 before.
+    `notices`: their SQLSTATEs, where they are given to it. `reply`: what the server has to be sent before it goes
+    on. `status`: as ReadyForQuery said, 0 before.
     """
 
     def __init__(self, *, max_rows: int = 0, closes: int = 0) -> None:
@@ -85,6 +87,7 @@ class Answer:
         self.rows: list[tuple[str | None, ...]] = []
         self.more = False
         self.oids: tuple[int, ...] = ()
+        self.notices: list[str] = []
         self.error: ServerError | None = None
         self.status = 0
         self.done = False
@@ -113,6 +116,8 @@ class Answer:
         elif kind == m.READY_FOR_QUERY:
             self.status = backend.decode_ready_for_query(buf, start, end)
             self.done = True
+        elif kind == m.NOTICE_RESPONSE:
+            self.notices.append(backend.decode_notice_response(buf, start, end).get("C", ""))
         elif kind == m.PARAMETER_DESCRIPTION:
             self.oids = backend.decode_parameter_description(buf, start, end)
         elif kind == m.COPY_IN_RESPONSE:

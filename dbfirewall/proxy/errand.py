@@ -43,10 +43,13 @@ NOT_STRICT = ErrorFields(
 
 
 class Place(Enum):
-    """In which transaction the agent's stream stands: in none, an implicit one, ours, or the agent's own block."""
+    """In which transaction the agent's stream stands: in none, ours, or the agent's own block.
+
+    UNSYNCED: in an implicit one, in a block, or in none, as only the server knows before the next Sync.
+    """
 
     OUTSIDE = "outside"
-    IMPLICIT = "implicit"
+    UNSYNCED = "unsynced"
     OURS = "ours"
     AGENTS = "agents"
 
@@ -69,17 +72,16 @@ class Errand:
 
     def _where(self) -> Place:
         session, segment = self._session, self._gates.segment
-        if session.status != m.STATUS_IDLE:
-            return Place.AGENTS
         if segment is not None and segment.ours:
             return Place.OURS
-        # Something was bound since the last Sync: what it did, or locked, lasts until the next one.
-        bound = self._held.prepared is not None and session.portals.segment == session.names.segment
-        return Place.IMPLICIT if bound else Place.OUTSIDE
+        if session.portals.segment == session.names.segment and not self._strict:
+            # Something was bound since the last Sync: what it did lasts until the next one, a BEGIN or COMMIT too.
+            return Place.UNSYNCED
+        return Place.OUTSIDE if session.status == m.STATUS_IDLE else Place.AGENTS
 
     async def run(self) -> None:
         """Until the stream can go on. Raises ConnectionError where the session ends meanwhile."""
-        self._aside.sync = self._place is not Place.IMPLICIT
+        self._aside.sync = self._place is not Place.UNSYNCED
         try:
             answer = await self._answer()
         except ServerError as error:
@@ -223,9 +225,9 @@ class Errand:
         """Be inside a transaction that can be rolled back."""
         if self._place in (Place.AGENTS, Place.OURS):
             return
-        level = f" ISOLATION LEVEL {isolation}" if isolation and self._place is Place.OUTSIDE else ""
-        await self._aside.run(f"BEGIN{level}")
-        self._opened, self._aside.sync = True, True  # a block, which a Sync does not end
+        self._opened = await self._aside.begin(isolation if self._place is Place.OUTSIDE else "")
+        if not self._opened:
+            self._place, self._way = Place.AGENTS, Way.AGENTS
         reached(Step.OPENED)
 
     async def _break_off(self, state: State, *, note: str = "", error: str = "") -> None:

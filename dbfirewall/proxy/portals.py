@@ -17,7 +17,8 @@ from dbfirewall.proxy.release import Release
 
 
 class Portals:
-    """The portals of one session. `sent`: how many Binds were ever sent; `segment`: of the last one."""
+    """The portals of one session. `sent`: how many Binds were ever sent; `segment`: of the last one, or of the last
+    Query behind it where no Sync was sent since."""
 
     def __init__(self) -> None:
         self._calls: dict[bytes, list[Call]] = {}

@@ -85,7 +85,9 @@ class Segment:
         if kind == m.EXECUTE:
             execute = decode_execute(buf, start, end)
             self._limit = max(execute.max_rows, 0)
-            call = session.portals.get(execute.portal) if self.ours else None
+            call = session.portals.get(execute.portal)
+            if call is not None and _controls(call) and not self.ours:
+                return self._gates.start(self._close())  # the portals of its transaction end here
             if call is not None and _controls(call):
                 return side.poison(Owed.PARSE, session.refused_by(call.sql, _NO_CONTROL, "protocol"))
         return work(buf, start, end)

@@ -282,6 +282,15 @@ class Session:
         """Nothing is running and no transaction is open."""
         return not self.pending and self.status == m.STATUS_IDLE and (not self.busy or bool(self.waiting_for))
 
+    def next_query(self) -> None:
+        """A Query is about to be sent. Behind Binds without a Sync it ends no implicit transaction (PostgreSQL 14 to
+        18), though ReadyForQuery says that a transaction is open: the next Sync ends it.
+        """
+        unsynced = self.portals.segment == self.names.segment
+        self.names.next_segment()
+        if unsynced:
+            self.portals.segment = self.names.segment
+
     def became_idle(self) -> None:
         """ReadyForQuery says that no transaction is open."""
         if self.portals and not self.pending:

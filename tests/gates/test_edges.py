@@ -288,3 +288,94 @@ def test_strict_pin(shop: Postgres, tmp_path: Path) -> None:
                 assert (
                     refused(agent, lambda one, text=statement, row=values: one.execute(text, row)) != request
                 )
+
+
+def test_transaction_begun_in_the_same_pipeline(tickets: World) -> None:
+    """BEGIN and what is gated in one pipeline, which only the server knows of: it is the agent's to commit."""
+    statement = "INSERT INTO once VALUES (41)"
+    request = approved(tickets, statement)
+    with raw(tickets) as client:
+        begin = parse("BEGIN", b"b") + bind(b"", b"b") + some(0)
+        client.send(begin + parse(statement, b"i") + bind(b"", b"i") + some(0) + SYNC)
+        assert kinds(client.until(b"Z")) == "1 2 C:BEGIN 1 2 C:INSERT 0 1 Z:T"
+        assert tickets.count("once") == 0
+        assert tickets.request(request).state is State.RELEASING
+        client.send(query("ROLLBACK"))
+        client.until(b"Z")
+        tickets.until(request, State.APPROVED)
+        client.send(query("BEGIN"))
+        client.until(b"Z")
+        client.send(parse(statement) + bind() + some(0) + SYNC + query("COMMIT"))
+        client.until(b"Z")
+        client.until(b"Z")
+        tickets.until(request, State.DONE)
+    assert tickets.count("once") == 1
+
+
+def test_transaction_ended_in_the_same_pipeline(tickets: World) -> None:
+    """COMMIT and then what is gated in one pipeline: it runs in a transaction of ours, not in the one that ended."""
+    statement = "INSERT INTO once VALUES (42)"
+    request = approved(tickets, statement)
+    with raw(tickets) as client:
+        client.send(query("BEGIN"))
+        client.until(b"Z")
+        commit = parse("COMMIT", b"c") + bind(b"", b"c") + some(0)
+        client.send(commit + parse(statement, b"i") + bind(b"", b"i") + some(0) + SYNC)
+        assert kinds(client.until(b"Z")) == "1 2 C:COMMIT 1 2 C:INSERT 0 1 Z:I"
+    assert tickets.request(request).state is State.DONE
+    assert tickets.count("once") == 1
+
+
+def test_left_half_way_and_committed_in_the_same_pipeline(tickets: World) -> None:
+    """A COMMIT of the agent's takes its portals with it: what they did is counted before."""
+    statement = "DELETE FROM orders WHERE id <= 4 RETURNING id"
+    request = approved(tickets, statement)
+    with raw(tickets) as client:
+        client.send(query("BEGIN"))
+        client.until(b"Z")
+        commit = parse("COMMIT", b"c") + bind(b"c", b"c") + some(0, b"c")
+        client.send(parse(statement, b"d") + bind(b"", b"d") + some(1) + commit + SYNC)
+        assert kinds(client.until(b"Z")) == "1 2 D s 1 2 C:COMMIT Z:I"
+    tickets.until(request, State.DONE)
+    assert tickets.count() == 16
+
+
+def test_query_in_an_unsynced_transaction(tickets: World) -> None:
+    """A simple Query behind a BEGIN that was not synced: the agent's transaction is not ended for it."""
+    statement = "INSERT INTO once VALUES (43)"
+    request = approved(tickets, statement)
+    with raw(tickets) as client:
+        client.send(parse("BEGIN", b"b") + bind(b"", b"b") + some(0) + query(statement))
+        assert kinds(client.until(b"Z")) == "1 2 C:BEGIN C:INSERT 0 1 Z:T"
+        assert tickets.count("once") == 0
+        client.send(query("ROLLBACK"))
+        client.until(b"Z")
+    tickets.until(request, State.APPROVED)
+    assert tickets.count("once") == 0
+
+
+def test_cap_in_an_unsynced_transaction(tickets: World) -> None:
+    """Beyond its cap an UPDATE undoes all of what came before it in the same pipeline, and nothing stays open."""
+    with raw(tickets) as client:
+        insert = parse("INSERT INTO log (word) VALUES ('lost')", b"i") + bind(b"", b"i") + some(0)
+        client.send(insert + query("UPDATE orders SET price = 5"))
+        assert kinds(client.until(b"Z")) == "1 2 C:INSERT 0 1 E:53400 Z:I"
+        client.send(query("UPDATE orders SET price = 5 WHERE id = 1"))
+        assert kinds(client.until(b"Z")) == "C:UPDATE 1 Z:I"
+    assert tickets.count("log") == 0
+
+
+def test_query_between_binds(tickets: World) -> None:
+    """A Query behind a pipeline without a Sync says that a transaction is open, which yet is an implicit one."""
+    statement = "INSERT INTO once VALUES (44)"
+    request = approved(tickets, statement)
+    with raw(tickets) as client:
+        insert = parse("INSERT INTO log (word) VALUES ('x')", b"i") + bind(b"", b"i") + some(0)
+        client.send(insert + insert.replace(b"i\0INSERT", b"j\0INSERT").replace(b"\0i\0", b"\0j\0"))
+        client.send(query("SELECT 1"))
+        assert kinds(client.until(b"Z")).endswith("T D C:SELECT 1 Z:T")
+        rollback = parse("ROLLBACK", b"r") + bind(b"", b"r") + some(0)
+        client.send(parse(statement, b"o") + bind(b"", b"o") + some(0) + rollback + SYNC)
+        assert kinds(client.until(b"Z")) == "1 2 C:INSERT 0 1 1 2 E:0A000 Z:I"
+    tickets.until(request, State.APPROVED)
+    assert (tickets.count("once"), tickets.count("log")) == (0, 0)
