@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from tests.gates.test_tickets import refused
-from tests.gates.world import World, rules, run, start
+from tests.gates.world import RULES, World, rules, run, start
 from tests.support.postgres import Postgres
 
 HOSTILE = 'DELETE FROM orders WHERE item = $q$\'); DROP TABLE orders; --\\" \\u0000 {"a": [1]} ü 😀$q$'
@@ -201,4 +201,21 @@ def test_where_the_store_is_out_of_order(shop: Postgres, tmp_path: Path) -> None
             assert agent.execute("SELECT name FROM dbfirewall.my_limits").fetchall() == [
                 ("statement_timeout",)
             ]
+            assert agent.execute("SELECT count(*) FROM orders").fetchone() == (20,)
+
+
+@pytest.mark.parametrize("pin", ["session", "strict"])
+def test_a_role_that_only_reads(shop: Postgres, tmp_path: Path, pin: str) -> None:
+    """Its sessions on the server are read-only; a strict one is told that it can't, and goes on."""
+    read_only = RULES.replace("access: read-write", f"access: read-only\n    pin: {pin}")
+    firewall = start(shop, tmp_path / "firewall", rules(shop, read_only))
+    with firewall, World(shop, firewall).connect(autocommit=False) as agent:
+        for given, parameters in (("'read-only'", None), ("%s", ["read-only"])):
+            query = f"SELECT effect FROM dbfirewall.my_rules WHERE rule = {given}"
+            if pin == "session":
+                assert agent.execute(query, parameters).fetchall() == [("deny",)]
+                continue
+            with pytest.raises(psycopg.errors.FeatureNotSupported, match="pin: strict"):
+                agent.execute(query, parameters)
+            agent.rollback()
             assert agent.execute("SELECT count(*) FROM orders").fetchone() == (20,)
