@@ -134,3 +134,13 @@ CREATE TRANSFORM FOR app.t LANGUAGE l (FROM SQL WITH FUNCTION f_from(internal), 
 --> call <function> public.f_from [function of the transform]
 --> call <function> public.f_to [function of the transform]
 --> create <transform> app.t
+
+-- A type's name with one argument is a cast, if no schema but pg_catalog stands before it; else it is a function's.
+SELECT uuid('x'), pg_catalog.uuid('x')
+--> nothing
+
+SELECT uuid('a', 'b')
+--> call <function> public.uuid
+
+SELECT app.uuid('x')
+--> call <function> app.uuid
