@@ -49,9 +49,9 @@ mutants: $(READY) ## break sql and policy in small ways and see that tests notic
 fuzz: $(READY) ## armed statements and wounded tokens, on PostgreSQL 14 to 18, two minutes each (needs npm)
 	$(BIN)/python -m tests.fuzz $(FUZZ_ARGS)
 
-fuzz-wire: $(READY) ## random and mangled sessions, against a model server and a real one (10 minutes)
+fuzz-wire: $(READY) ## random and mangled sessions, against a model server and a real one (15 minutes)
 	DBFIREWALL_FUZZ_SECONDS=120 $(BIN)/python -m pytest -s --timeout 600 tests/fuzz/test_wire_model.py $(PYTEST_ARGS)
-	$(BIN)/python -m pytest -s tests/fuzz/test_wire_real.py $(PYTEST_ARGS)
+	DBFIREWALL_FUZZ_SECONDS=300 $(BIN)/python -m pytest -s tests/fuzz/test_wire_real.py $(PYTEST_ARGS)
 
 chaos: $(READY) ## 52 sessions while all sides are killed, paused and cut off, and the disk is full (25 minutes)
 	DBFIREWALL_CHAOS_SECONDS=150 DBFIREWALL_CHAOS_SESSIONS=52 DBFIREWALL_CHAOS_ROUNDS=4 $(BIN)/python -m pytest -s tests/chaos $(PYTEST_ARGS)

@@ -32,6 +32,7 @@ ENTRY = re.compile(
 )
 BEGUN = re.compile(r"(?:statement|execute (?!fetch from)[^:]*): (.*)", re.DOTALL)
 PORTAL_IS_DONE = "55000"
+TRANSACTION_HAS_FAILED = "25P02"
 
 TEXTS = (
     "SELECT '{n}'", "INSERT INTO written VALUES ('{n}')", "SELECT '{n}' FROM forbidden", "BEGIN /* {n} */",
@@ -46,10 +47,13 @@ pytestmark = [pytest.mark.postgres, pytest.mark.timeout(SECONDS + 180)]
 
 @pytest.fixture
 def server() -> Iterator[EmbeddedPostgres]:
-    """A server that logs each statement that it runs, and whose."""
+    """A server that logs each statement that it runs, and whose. It must not crash."""
     settings = {**FAST, "log_statement": "all", "log_line_prefix": "@@%m|%u|%p|%e|", "log_timezone": "UTC"}
     with EmbeddedPostgres(settings=settings) as server:
         yield server
+        log = (server._folder / "log").read_text(errors="replace")
+        crashes = re.findall(r".*terminated by signal.*(?:\n.*DETAIL.*)?", log)
+        assert not crashes, f"in the middle of a round: {crashes}"
 
 
 class Agent:
@@ -121,7 +125,7 @@ class Agent:
 def executed(log: Path) -> list[tuple[datetime, str]]:
     """(when, text) of each statement of the agents that the server ran.
 
-    It also logs what it is about to refuse because the portal is done.
+    It also logs what it is about to refuse because the portal is done, or the transaction has failed.
     """
     found: dict[int, tuple[datetime, str]] = {}
     last: dict[str, int] = {}
@@ -131,8 +135,11 @@ def executed(log: Path) -> list[tuple[datetime, str]]:
             at = datetime.strptime(entry["at"], "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=UTC)
             found[number] = at, begun[1].removesuffix("\n").replace("\n\t", "\n")
             last[entry["pid"]] = number
-        elif entry["state"] == PORTAL_IS_DONE and "cannot be run" in entry["text"]:
-            found.pop(last.pop(entry["pid"]))
+        elif entry["kind"] == "ERROR":
+            begun_at = last.pop(entry["pid"], None)
+            done = entry["state"] == PORTAL_IS_DONE and "cannot be run" in entry["text"]
+            if begun_at is not None and (done or entry["state"] == TRANSACTION_HAS_FAILED):
+                del found[begun_at]
     return list(found.values())
 
 
