@@ -152,11 +152,12 @@ class PostgresStore(SteppedStore):
             broken = False
             raise
         finally:
-            if (
-                broken
-            ):  # in whatever state: a new one costs less than finding out, and its locks are free at once
-                connection.terminate()
             # What happened has happened: an error here must hide neither a COMMIT nor a cancellation.
+            with contextlib.suppress(*_ERRORS):
+                if (
+                    broken
+                ):  # in whatever state: a new one costs less, and the locks of this one are free at once
+                    connection.terminate()
             with contextlib.suppress(*_ERRORS):
                 await pool.release(connection)
 
