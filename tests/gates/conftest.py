@@ -24,17 +24,29 @@ def shop(postgres: Postgres) -> Postgres:
 
 
 @pytest.fixture(scope="module")
-def tickets(shop: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """A firewall whose gates never hold: ZG001 at once."""
+def _tickets(shop: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with start(shop, tmp_path_factory.mktemp("tickets"), rules(shop)) as firewall:
         yield World(shop, firewall)
 
 
+@pytest.fixture
+def tickets(_tickets: World) -> Iterator[World]:
+    """A firewall whose gates never hold: ZG001 at once. No request of one test is there in the next."""
+    yield _tickets
+    _tickets.forget()
+
+
 @pytest.fixture(scope="module")
-def holding(shop: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """A firewall whose gates hold for as long as any test takes."""
+def _holding(shop: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with start(shop, tmp_path_factory.mktemp("holding"), rules(shop, hold="hold: 60s")) as firewall:
         yield World(shop, firewall)
+
+
+@pytest.fixture
+def holding(_holding: World) -> Iterator[World]:
+    """A firewall whose gates hold for as long as any test takes."""
+    yield _holding
+    _holding.forget()
 
 
 @pytest.fixture(autouse=True)
