@@ -17,7 +17,7 @@ from tests.support.postgres import Postgres
 HOSTILE = 'DELETE FROM orders WHERE item = $q$\'); DROP TABLE orders; --\\" \\u0000 {"a": [1]} ü 😀$q$'
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def asked(tickets: World) -> str:
     """A request of `bot`, whose statement tries to be more than a text."""
     with tickets.connect() as agent:
