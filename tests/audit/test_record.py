@@ -151,8 +151,8 @@ def test_an_effect_without_columns_has_no_columns_member() -> None:
 def test_event_takes_known_members_only(open_log: OpenLog) -> None:
     """A misspelt member is an error of ours, not a record."""
     log = open_log()
-    with pytest.raises(ValueError, match="no such audit member: reason"):
-        log.event("kill", reason="x")
+    with pytest.raises(ValueError, match="no such audit member: cause"):
+        log.event("kill", cause="x")
     with pytest.raises(ValueError, match="hash"):
         log.session(session_id="1").event("kill", hash="x")
 
