@@ -387,4 +387,4 @@ def _local(path: str) -> str:
     """`path` where it is one of this console's pages, else the first one."""
     known = ("/approvals", "/history", "/decisions", "/sessions", "/rules")
     fits = any(path == one or path.startswith((f"{one}/", f"{one}?")) for one in known)
-    return path if fits and path.isascii() and path.isprintable() and "\\" not in path else "/approvals"
+    return path if fits and path.isascii() and path.isprintable() else "/approvals"

@@ -173,6 +173,8 @@ def test_the_cookie_with_https(tmp_path: Path) -> None:
         assert person.get("/approvals").status == 200
         person.cookies = {"dbfirewall_session": next(iter(person.cookies.values()))}
         assert person.get("/approvals").status == 303
+        # On the machine itself the listener is still reached without https.
+        assert stage.browser().cookies.keys() == {"dbfirewall_session"}
     finally:
         stage.stop()
 
