@@ -67,6 +67,7 @@ class Aside:
 
     async def script(self, sql: bytes) -> tuple[str, ...]:
         """See `Talk.script`. Drops the agent's unnamed statement, as every simple Query does."""
+        self._session.take_empty_names()
         answer = await self.ask(encode_query(sql), Answer())
         answer.result()
         return tuple(answer.tags)

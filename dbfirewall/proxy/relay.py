@@ -80,7 +80,7 @@ class Relay:
         )
         session.names.next_segment()
         call = self._call = session.begin_call(held.sql, held.verdict, release=release)
-        call.bind = session.portals.sent
+        session.take_empty_names()
         session.pending.append(Pending(Owed.QUERY, call))
         usual = server_side.handlers
         self._usual_tag, self._usual_error = usual[m.COMMAND_COMPLETE], usual[m.ERROR_RESPONSE]

@@ -272,6 +272,11 @@ class Session:
 
     # -- life -------------------------------------------------------------------------------------------------
 
+    def take_empty_names(self) -> None:
+        """A Query goes out that the server's side does not settle as usual: under the empty name nothing is left."""
+        self.names.forget(b"", self.names.sent)
+        self.portals.close(b"", self.portals.sent)
+
     @property
     def unsettled(self) -> bool:
         """Whether something was sent, up to the last Sync or Query, that the server has not answered."""

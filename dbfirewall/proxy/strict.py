@@ -149,8 +149,7 @@ class StrictAgentSide(AgentSide):
             return self._refuse(Owed.QUERY, _UNPROVABLE, sql)
         call = session.begin_call(sql, verdict, release=release)
         # What stands under the empty name then is ours, or nothing.
-        session.names.forget(b"", session.names.sent)
-        session.portals.close(b"", session.portals.sent)
+        session.take_empty_names()
         if verdict.decision is HOUSEKEEPING or not verdict.statements:
             session.pending.append(Pending(Owed.QUERY, call))
             return None if verdict.decision is HOUSEKEEPING else encode_query(b"")

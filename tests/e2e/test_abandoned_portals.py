@@ -10,7 +10,8 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from tests.e2e.world import DATABASE, World
+from tests.conftest import StartFirewall
+from tests.e2e.world import DATABASE, LOGIN_PASSWORD, World, rules
 from tests.support.raw import SYNC, RawClient, bind, execute, message, parse, query
 
 pytestmark = pytest.mark.postgres
@@ -41,4 +42,26 @@ def test_the_server_survives(world: World, before: bytes, after: bytes, *, in_st
             answer = agent.until(b"Z")
         assert [one.fields["C"] for one in answer if one.type == b"E"] == ["34000"]
         assert answer[-1].body == b"E"
+        assert bystander.execute("SELECT count(*) FROM people").fetchone() == (50,)
+
+
+def test_nor_what_a_query_left_that_was_counted(world: World, firewall: StartFirewall) -> None:
+    """A statement with a limit on its rows goes another way, and takes the unnamed portal with it all the same."""
+    limited = rules(world.postgres).replace(
+        "      - allow: [select, insert, update,",
+        "      - allow: update\n        on: public.scratch\n        max_rows_affected: 5\n"
+        "      - allow: [select, insert,",
+    )
+    running = firewall(limited, environment={"E2E_PASSWORD": LOGIN_PASSWORD})
+    with (
+        psycopg.connect(world.direct("reader")) as bystander,
+        RawClient(running.host, running.port) as agent,
+    ):
+        assert agent.log_in("writer", "writer-agent", database=DATABASE)[-1].type == b"Z"
+        steps = [query("INSERT INTO scratch VALUES (1)"), query("BEGIN"), parse("SELECT 1") + bind() + SYNC]
+        steps += [query("UPDATE scratch SET a = 1 / (a - 1)"), OVERWRITES + execute() + SYNC]
+        for step in steps:
+            agent.send(step)
+            answer = agent.until(b"Z")
+        assert [one.fields["C"] for one in answer if one.type == b"E"] == ["34000"]
         assert bystander.execute("SELECT count(*) FROM people").fetchone() == (50,)
