@@ -27,7 +27,7 @@ MAX_UNDO: Final = 64 << 20
 
 COLUMNS: Final = (
     "id, state, snapshot, terms, options, preview, envelope, votes, agent_gone, told, owner, xid, attempts,"
-    " affected, error, note, undo_rows, undo_accepted, created_at, expires_at, updated_at"
+    " affected, error, note, undo_rows, undo_accepted, undone, created_at, expires_at, updated_at"
 )
 """The columns that `decode_request` wants."""
 
@@ -120,6 +120,7 @@ def decode_request(row: Row) -> Request:
         note=row["note"],
         undo_rows=row["undo_rows"],
         undo_accepted=bool(row["undo_accepted"]),
+        undone=bool(row["undone"]),
     )
 
 

@@ -62,7 +62,11 @@ def document(request: Request) -> dict[str, Any]:
         "error": request.error,
         "note": request.note,
         "agent_gone": request.agent_gone,
-        "undo": {"rows": request.undo_rows, "available": request.undo_rows > 0},
+        "undo": {
+            "rows": request.undo_rows,
+            "available": request.undo_rows > 0 and not request.undone,
+            "undone": request.undone,
+        },
     }
 
 

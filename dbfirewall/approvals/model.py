@@ -241,6 +241,7 @@ class Request:
     note: str = ""
     undo_rows: int = 0
     undo_accepted: bool = False
+    undone: bool = False
 
     @property
     def reason(self) -> str:

@@ -336,6 +336,10 @@ class Approvals:
         """The documents kept by `keep_undo`, by sequence."""
         return await self.ask("undo", self.store.undo(request_id))
 
+    async def mark_undone(self, request_id: str, *, undone: bool) -> bool:
+        """See Store.mark_undone: whoever restores rows has to win this first."""
+        return await self.ask("mark_undone", self.store.mark_undone(request_id, undone=undone))
+
     # -- the record -------------------------------------------------------------------------------------------
 
     def audit(self, event: Event, request: Request, **members: Scalar) -> None:

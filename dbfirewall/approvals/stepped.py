@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
-from dbfirewall.approvals import store_sql
+from dbfirewall.approvals import store_sql, undo_sql
 from dbfirewall.approvals.model import Envelope, Options, Preview, Request, Snapshot, State, Terms, Vote
 from dbfirewall.approvals.store import TAKEN, Query
 from dbfirewall.approvals.store_sql import Steps
@@ -104,11 +104,15 @@ class SteppedStore(ABC):
 
     async def keep_undo(self, request_id: str, sequence: int, document: str, rows: int) -> None:
         """See Store."""
-        await self.run(partial(store_sql.keep_undo, request_id, sequence, document, rows))
+        await self.run(partial(undo_sql.keep_undo, request_id, sequence, document, rows))
 
     async def undo(self, request_id: str) -> Sequence[str]:
         """See Store."""
-        return await self.run(partial(store_sql.undo, request_id), write=False)
+        return await self.run(partial(undo_sql.undo, request_id), write=False)
+
+    async def mark_undone(self, request_id: str, *, undone: bool) -> bool:
+        """See Store."""
+        return await self.run(partial(undo_sql.mark_undone, request_id, undone))
 
     async def beat(self, owner: str, now: float) -> None:
         """See Store."""

@@ -113,6 +113,12 @@ class Store(Protocol):
     async def undo(self, request_id: str) -> Sequence[str]:
         """The documents kept by `keep_undo`, by sequence."""
 
+    async def mark_undone(self, request_id: str, *, undone: bool) -> bool:
+        """Note that what it changed is being restored, or (`undone` False) was not after all.
+
+        False where that is noted already, or nothing was kept of it: of many that try, one wins.
+        """
+
     async def beat(self, owner: str, now: float) -> None:
         """This process is alive."""
 

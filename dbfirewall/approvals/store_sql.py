@@ -62,6 +62,7 @@ SCHEMA: Final = (
             vote_count integer NOT NULL, agent_gone integer NOT NULL, told integer NOT NULL, owner text NOT NULL,
             xid text NOT NULL, attempts integer NOT NULL, affected text NOT NULL, error text NOT NULL,
             note text NOT NULL, undo_rows bigint NOT NULL, undo_accepted integer NOT NULL,
+            undone integer NOT NULL,
             created_at double precision NOT NULL, expires_at double precision NOT NULL,
             updated_at double precision NOT NULL)""",
     "CREATE INDEX requests_by_state ON requests (state, created_at)",
@@ -154,7 +155,9 @@ def _insertion(
         "votes": "[]",
         "affected": "[]",
         **dict.fromkeys(("owner", "xid", "error", "note"), ""),
-        **dict.fromkeys(("vote_count", "agent_gone", "told", "attempts", "undo_rows", "undo_accepted"), 0),
+        **dict.fromkeys(
+            ("vote_count", "agent_gone", "told", "attempts", "undo_rows", "undo_accepted", "undone"), 0
+        ),
         "created_at": now,
         "expires_at": now + options.expires,
         "updated_at": now,
@@ -316,25 +319,6 @@ def _expire_where(condition: str, value: str, now: float) -> Steps[Sequence[Requ
     for row in rows:
         yield NOTIFY, (row["id"],)
     return tuple(map(decode_request, rows))
-
-
-def keep_undo(request_id: str, sequence: int, document: str, count: int) -> Steps[None]:
-    """See Store.keep_undo. StoreError where the document is larger than MAX_UNDO, or nothing is releasing."""
-    if len(document) > codec.MAX_UNDO:
-        raise NotKept(f"a captured table of more than {codec.MAX_UNDO} bytes is not kept")
-    rows = yield (
-        "UPDATE requests SET undo_rows = undo_rows + $2 WHERE id = $1 AND state = 'releasing' RETURNING id",
-        (request_id, count),
-    )
-    if not rows:
-        raise StoreError(f"request {request_id} is not being released")
-    yield "INSERT INTO undo VALUES ($1, $2, $3)", (request_id, sequence, document)
-
-
-def undo(request_id: str) -> Steps[Sequence[str]]:
-    """See Store.undo."""
-    rows = yield "SELECT document FROM undo WHERE request = $1 ORDER BY sequence", (request_id,)
-    return tuple(row["document"] for row in rows)
 
 
 def beat(owner: str, now: float) -> Steps[None]:

@@ -7,7 +7,6 @@ A decision is about what was shown: it carries the digest of that, and where the
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 from collections.abc import Awaitable, Sequence
 from typing import Any, Final, TypeVar
 
@@ -24,9 +23,6 @@ from dbfirewall.web.schema import ApproveBody, DenyBody, SettleBody
 from dbfirewall.web.state import ConsoleState
 
 _T = TypeVar("_T")
-MAX_UNDONE: Final = 10_000
-"""Undone requests that are remembered, so that a second click does not restore the same rows twice."""
-
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -35,7 +31,6 @@ class Desk:
 
     def __init__(self, state: ConsoleState) -> None:
         self._state = state
-        self._undone: OrderedDict[str, None] = OrderedDict()
 
     async def listing(self, query: Query) -> Sequence[Request]:
         """Requests, newest first."""
@@ -129,18 +124,15 @@ class Desk:
         request = await self._own(who, request_id)
         if not request.undo_rows:
             raise Problem(404, "No rows were kept of this request.")
-        if request.id in self._undone:
+        if not await _stored(self._state.approvals.mark_undone(request.id, undone=True)):
             raise Problem(409, "Its rows were restored already, or are being restored just now.")
-        self._undone[request.id] = None
-        if len(self._undone) > MAX_UNDONE:
-            self._undone.popitem(last=False)
         try:
             return await _stored(self._state.apply_undo(request, who.approver))
         except ConnectionError as error:
             words = f"The connection to the server was lost: {error}. Look whether it was done."
             raise Problem(503, words) from None
         except DbfirewallError as error:
-            del self._undone[request.id]
+            await _stored(self._state.approvals.mark_undone(request.id, undone=False))
             if isinstance(error, Problem):
                 raise
             status = 409 if isinstance(error, ServerError) else 503

@@ -175,6 +175,7 @@ class UndoState(Answer):
 
     rows: int
     available: bool
+    undone: bool
 
 
 class RequestOut(Answer):

@@ -72,7 +72,7 @@ def test_what_is_written_is_read(
         "votes": codec.encode_votes(votes),
         "affected": codec.encode_counts(affected),
         **dict.fromkeys(("id", "owner", "xid", "error", "note"), ""),
-        **dict.fromkeys(("agent_gone", "told", "attempts", "undo_rows", "undo_accepted"), 0),
+        **dict.fromkeys(("agent_gone", "told", "attempts", "undo_rows", "undo_accepted", "undone"), 0),
         **dict.fromkeys(("created_at", "expires_at", "updated_at"), 0.0),
         "state": "pending",
     }

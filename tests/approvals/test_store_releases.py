@@ -162,6 +162,34 @@ def test_undo_of_a_lost_attempt_is_gone(place: Place) -> None:
     using(place, work)
 
 
+def test_rows_are_restored_once(place: Place) -> None:
+    """Of many that would restore them one wins; who could not do it gives way; it outlasts a restart."""
+
+    async def work(store: AnyStore) -> None:
+        request_id = await releasing(store)
+        await store.keep_undo(request_id, 0, "x", 1)
+        assert not await store.mark_undone(request_id, undone=True)
+        await store.finish(request_id, State.DONE, NOW)
+        won = await all_of([store.mark_undone(request_id, undone=True) for _ in range(10)])
+        assert won.count(True) == 1
+        assert await store.mark_undone(request_id, undone=False)
+        assert await store.mark_undone(request_id, undone=True)
+        other = place.store()
+        await other.open()
+        try:
+            found = await other.get(request_id)
+            assert found is not None
+            assert found.undone
+            assert not await other.mark_undone(request_id, undone=True)
+        finally:
+            await other.close()
+        nothing = await releasing(store, sql=b"DELETE FROM nothing")
+        await store.finish(nothing, State.DONE, NOW)
+        assert not await store.mark_undone(nothing, undone=True)
+
+    using(place, work)
+
+
 def test_an_earlier_run_s_releases_are_taken_over_at_once(place: Place) -> None:
     """By exactly one; what this run itself releases, and what others do who are alive, is not."""
 
