@@ -90,7 +90,9 @@ class Verdict:
     @cached_property
     def held_back(self) -> bool:
         """Whether it takes more than sending it on: an approval, somebody who counts its rows, or our own tables."""
-        return self.outcome == "gate" or self.cap is not None or (self.outcome == "allow" and bool(self.virtual))
+        return (
+            self.outcome == "gate" or self.cap is not None or (self.outcome == "allow" and bool(self.virtual))
+        )
 
     @cached_property
     def released(self) -> str:
