@@ -1,4 +1,7 @@
-"""A Chromium, contexts that must not complain, and the stage of tests/web."""
+"""A Chromium, contexts that must not complain, and the stage of tests/web.
+
+Playwright is imported where it is used: `make test` reads this file too, and does not install it.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,8 @@ expect.set_options(
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """One Chromium for all tests."""
+    from tests.browser import chromium  # noqa: PLC0415
+
     with chromium.browser() as running:
         yield running
 
@@ -33,6 +38,8 @@ def complaints() -> list[str]:
 @pytest.fixture
 def context(browser: Browser, complaints: list[str]) -> Iterator[BrowserContext]:
     """A browser that nobody has used; in the end it must not have complained of anything."""
+    from tests.browser.people import listen  # noqa: PLC0415
+
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     context.set_default_timeout(30_000)
     context.on("page", lambda page: listen(page, complaints))
