@@ -7,24 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, expect
 
-from tests.browser import chromium
-from tests.browser.people import listen
 from tests.web.stage import Stage
 
-expect.set_options(
-    timeout=30_000
-)  # a page may be slow on a busy machine; what comes is waited for, no longer
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext
+
+PATIENCE = 30_000
+"""Milliseconds: a page may be slow on a busy machine; what comes is waited for, no longer."""
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """One Chromium for all tests."""
-    from tests.browser import chromium  # noqa: PLC0415
+    from playwright.sync_api import expect
 
+    from tests.browser import chromium
+
+    expect.set_options(timeout=PATIENCE)
     with chromium.browser() as running:
         yield running
 
@@ -38,10 +41,10 @@ def complaints() -> list[str]:
 @pytest.fixture
 def context(browser: Browser, complaints: list[str]) -> Iterator[BrowserContext]:
     """A browser that nobody has used; in the end it must not have complained of anything."""
-    from tests.browser.people import listen  # noqa: PLC0415
+    from tests.browser.people import listen
 
     context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(PATIENCE)
     context.on("page", lambda page: listen(page, complaints))
     yield context
     context.close()
