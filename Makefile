@@ -24,7 +24,7 @@ demo: $(READY) ## an agent's session on a real Postgres: allowed, denied, gated;
 	@$(BIN)/python -m demo
 
 test: lint types layers ## all checks and all tests
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 lint: $(READY) ## ruff: rules and formatting
 	$(BIN)/ruff check .

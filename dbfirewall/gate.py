@@ -28,13 +28,10 @@ from dbfirewall.policy.refusal import ErrorFields, refusal
 from dbfirewall.sql.caps import MAX_TEXT_BYTES
 from dbfirewall.sql.facts import Analysis, Effect, Refusal, Statement
 from dbfirewall.sql.parameters import parameter_effects
-from dbfirewall.sql.read import read
+from dbfirewall.sql.read import INLINE_BYTES, read
 from dbfirewall.sql.reading import Reading
 from dbfirewall.sql.template import fast_template
 from dbfirewall.sql.virtual import facts
-
-INLINE_BYTES = 4 * 1024
-"""Texts up to this size are parsed on the event loop (a few ms at the very most); longer ones in a worker."""
 
 CACHE_BYTES = 32 * 1024 * 1024
 """Security limit: bytes that one judge's decision caches may hold."""

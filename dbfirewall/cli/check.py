@@ -15,12 +15,11 @@ from dbfirewall.catalog.builtin import offline_catalog
 from dbfirewall.catalog.types import Catalog, Scope
 from dbfirewall.cli.live import read_catalog
 from dbfirewall.errors import CatalogError, ConfigError
-from dbfirewall.gate import INLINE_BYTES
 from dbfirewall.policy.decision import Context, Decision, decide
 from dbfirewall.policy.fields import USER_SCHEMA, nearest
 from dbfirewall.policy.loader import load_rules
 from dbfirewall.policy.models import Role, Rules
-from dbfirewall.sql.read import read
+from dbfirewall.sql.read import INLINE_BYTES, read
 from dbfirewall.sql.virtual import facts
 
 EXIT: Final = {"allow": 0, "deny": 3, "gate": 4}

@@ -15,6 +15,9 @@ from dbfirewall.sql.outline import Outline, explained, outline
 from dbfirewall.sql.reading import Parsed, Reading
 from dbfirewall.sql.summary import summarise
 
+INLINE_BYTES = 4 * 1024
+"""Texts up to this size are parsed on the event loop (a few ms at the very most); longer ones in a worker."""
+
 
 def read(sql: bytes) -> Reading:
     """What the witnesses agree that `sql` says, or a refusal. Never raises; the result can be pickled.

@@ -23,7 +23,6 @@ from tests.approvals.places import (
     state_of,
     using,
 )
-from tests.support.ports import free_port
 from tests.support.postgres import Postgres
 
 
@@ -107,7 +106,7 @@ def test_another_encoding(postgres: Postgres) -> None:
 @pytest.mark.parametrize(
     "dsn",
     [
-        f"postgresql://me:hush@127.0.0.1:{free_port()}/store",
+        "postgresql://me:hush@127.0.0.1:9/store",
         "postgresql://me:hush@[127.0.0.1/store",
         "postgresql://me:hush@127.0.0.1:x/store",
         "postgresql://me:hush@127.0.0.1/store?sslmode=nonsense",
