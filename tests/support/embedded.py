@@ -167,6 +167,8 @@ class EmbeddedPostgres:
         if os.geteuid() != 0 or _open_to_all(programs):
             return programs
         package, copy = programs.parents[1], self._folder / "wheel"
+        if copy.exists():  # it is started again
+            return copy / package.name / "pginstall" / "bin"
         shutil.copytree(programs.parent, copy / package.name / "pginstall", symlinks=True)
         libraries = package.with_name(package.name + ".libs")
         if libraries.exists():
